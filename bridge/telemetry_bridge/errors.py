@@ -1,0 +1,26 @@
+"""The errors of the bridge. Each message is one line for a human: what is wrong, with what, and what to do."""
+
+
+class BridgeError(Exception):
+    """Base of every error that the bridge raises on purpose."""
+
+
+class LinkError(BridgeError):
+    """A link could not be opened: no such port, busy, not permitted, refused."""
+
+
+class LinkLost(BridgeError):
+    """A link that was open hung up: unplugged, closed by the other end."""
+
+
+class CommandError(BridgeError):
+    """A command could not be carried out.
+
+    Attributes:
+        code: short machine-readable reason as in the WebSocket API: ``bad_request``, ``unknown_device``,
+            ``unknown_stream``, ``refused``, ``timeout``, ``offline``.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
