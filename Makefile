@@ -1,0 +1,56 @@
+# The commands of this repository. Each sets up what it needs; the second time that takes no time.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+BOARDS := $(notdir $(patsubst %/,%,$(wildcard firmware/boards/*/)))
+ARGS ?=
+
+C_SOURCES = $(shell git ls-files --cached --others --exclude-standard 'firmware/*.[ch]' 'protocol/c/*.[ch]' 'tests/*.[ch]')
+
+export PYTHONPATH := tools
+
+help: ## show this list
+	@echo "usage: make COMMAND"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## set up everything: Python environment, page, compiler, emulators, browser
+	@tools/setup.sh test
+
+demo: ## run the real firmware on the virtual board, bridge it, serve the page (ARGS="--duration 10" ends by itself)
+	@tools/setup.sh demo
+	@$(BIN)/python tools/demo.py $(ARGS)
+
+test: setup ## lint, build the firmware for every board, check sizes and generated files, run every test
+	@$(MAKE) --no-print-directory lint firmware
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: setup ## every static check: ruff, mypy, clang-format, cppcheck, layers, generated files, tsc
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_layers.py
+	$(BIN)/python tools/generate_protocol.py --check
+	$(BIN)/python tools/bench/report.py --check
+	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
+	    --suppress=missingIncludeSystem -Ifirmware -Iprotocol/c/include firmware/app firmware/drivers firmware/lib firmware/port protocol/c
+	cd bridge/dashboard && $(abspath $(BIN))/python ../../tools/npm.py run check
+
+firmware: ## build the firmware for every board and hold its size against the budget
+	@tools/setup.sh demo
+	@PATH="$(abspath $(BIN)):$$PATH"; cd firmware && for board in $(BOARDS); do \
+	    cmake --preset $$board --log-level=WARNING >/dev/null && cmake --build --preset $$board || exit 1; done
+	@$(BIN)/python tools/check_size.py
+
+bench: setup ## measure everything, write docs/benchmarks.json and docs/benchmarks.md (ARGS="wire decode" for some)
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[bench]'
+	@$(BIN)/python -m bench $(ARGS)
+
+clean: ## remove everything that was built; the Python environment too
+	rm -rf .venv build artifacts firmware/build bridge/dashboard/node_modules bridge/telemetry_bridge/server/static
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help setup demo test lint firmware bench clean
