@@ -1,7 +1,7 @@
 """Run the real firmware on the virtual board and bridge it: what `make demo` does.
 
-Builds the firmware, starts the virtual board on a pseudo-terminal, runs `telemetry-bridge run` on it and ends both together.
-Without a cross compiler it says so and runs the bridge on its built-in simulated device.
+Builds the firmware, starts the virtual board on a pseudo-terminal, runs `telemetry-bridge run` on it and ends both
+together. Without a cross compiler it says so and runs the bridge on its built-in simulated device.
 """
 
 from __future__ import annotations
@@ -101,10 +101,8 @@ def main() -> int:
 
     common = ["--http-port", args.http_port, *(["--duration", args.duration] if args.duration else [])]
     if shutil.which("arm-none-eabi-gcc") is None:
-        say(
-            "no arm-none-eabi-gcc (Debian: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi): no firmware to run;"
-        )
-        say("showing the simulated device that is built into the bridge instead")
+        say("no arm-none-eabi-gcc (Debian: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi):")
+        say("no firmware to run, showing the simulated device that is built into the bridge instead")
         return bridge("demo", *common)
     say(f"building the firmware for {args.board}")
     elf = build(args.board)
