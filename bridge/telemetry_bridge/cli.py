@@ -1,0 +1,162 @@
+"""The command line: `telemetry-bridge`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+from telemetry_bridge import __version__
+from telemetry_bridge.app import Bridge, find_board
+from telemetry_bridge.errors import BridgeError
+from telemetry_bridge.link import list_ports
+from telemetry_bridge.terminal import Display, LiveValues, StatusLine
+
+EPILOG = """\
+examples:
+  telemetry-bridge demo                         a simulated board, no hardware needed
+  telemetry-bridge ports                        which serial ports there are
+  telemetry-bridge run --port auto              find the board, serve http://localhost:8765
+  telemetry-bridge run --port /dev/ttyACM0      this port, at 921600 baud
+  telemetry-bridge run --port tcp:localhost:4000
+  telemetry-bridge monitor --port auto          live values in this terminal, no server
+
+ports:
+  serial:/dev/ttyACM0[?baud=921600], or just /dev/ttyACM0 or COM3
+  tcp:HOST:PORT
+  sim:[?rate=1000&seed=1]                       the simulated board
+  auto                                          every serial port is asked; the first board that answers is taken
+
+exit codes: 0 ended as asked, 1 could not go on (one line says why), 2 wrong usage
+"""
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return seconds
+
+
+def _port_number(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a TCP port (0 … 65535; 0 takes a free one)")
+    return number
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="telemetry-bridge",
+        description="Stream sensors from an STM32 board to a live web page and to WebSocket subscribers.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--duration", type=_seconds, metavar="SECONDS", help="end by itself after this time")
+    common.add_argument("-v", "--verbose", action="count", default=0, help="say more on stderr; twice: everything")
+
+    serving = argparse.ArgumentParser(add_help=False)
+    serving.add_argument(
+        "--http-port", type=_port_number, default=8765, metavar="PORT", help="page and WebSocket (default: %(default)s)"
+    )
+    serving.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of this origin read the sensors, e.g. http://localhost:5173; may be repeated",
+    )
+
+    source = argparse.ArgumentParser(add_help=False)
+    source.add_argument("--port", required=True, metavar="URI|auto", help="where the board is; see 'ports' below")
+
+    def add(name: str, text: str, *parents: argparse.ArgumentParser) -> None:
+        commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            parents=parents,
+            epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    add("run", "bridge a board: serve the live page and the WebSocket", source, serving, common)
+    add("demo", "the same with a simulated board; needs no hardware", serving, common)
+    add("monitor", "show live values and the health of the link in this terminal", source, common)
+    add("ports", "list the serial ports of this machine")
+    return top
+
+
+def _print_ports() -> int:
+    ports = list_ports()
+    for port in ports:
+        print(f"{port.device}\t{port.description}")
+    if not ports:
+        print("no serial ports: is the board plugged in, and is its cable one that carries data?", file=sys.stderr)
+    return 0
+
+
+async def _until_told(duration: float | None) -> None:
+    """Wait for Ctrl-C, SIGTERM, or the end of `duration`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends asyncio.run instead
+            loop.add_signal_handler(number, stop.set)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), duration)
+
+
+async def _serve(args: argparse.Namespace) -> int:
+    port = "sim:" if args.command == "demo" else args.port
+    told = asyncio.create_task(_until_told(args.duration))
+    serves = args.command != "monitor"
+    async with contextlib.AsyncExitStack() as stack:
+        if port == "auto":
+            finding = asyncio.create_task(find_board())
+            await asyncio.wait({finding, told}, return_when=asyncio.FIRST_COMPLETED)
+            if not finding.done():
+                finding.cancel()
+                return 0
+            port = finding.result()
+        bridge = Bridge(
+            [port], http_port=args.http_port if serves else None, allowed_origins=args.allow_origin if serves else ()
+        )
+        running = await stack.enter_async_context(bridge)
+        display: Display = StatusLine(running.hub, running.url) if serves else LiveValues(running.hub)
+        await stack.enter_async_context(display)
+        failed = asyncio.create_task(running.wait_failed())
+        await asyncio.wait({told, failed}, return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            failed.result()
+        failed.cancel()
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    args = parser().parse_args(argv)
+    if args.command == "ports":
+        return _print_ports()
+    level = [logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)]
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        return asyncio.run(_serve(args))
+    except BridgeError as error:
+        print(f"telemetry-bridge: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
