@@ -1,0 +1,89 @@
+"""The samples of a SAMPLES frame as numpy arrays, raw or in SI units, by the descriptor in STREAM."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from .messages import FieldType, Stream
+
+DTYPES: Final[dict[int, np.dtype[Any]]] = {
+    FieldType.U8: np.dtype("u1"),
+    FieldType.I8: np.dtype("i1"),
+    FieldType.U16: np.dtype("<u2"),
+    FieldType.I16: np.dtype("<i2"),
+    FieldType.U32: np.dtype("<u4"),
+    FieldType.I32: np.dtype("<i4"),
+    FieldType.F32: np.dtype("<f4"),
+}
+"""How numpy stores each field type of the table."""
+
+
+class LayoutError(ValueError):
+    """A STREAM descriptor that no sample can be read with; the message is one line."""
+
+
+class SampleLayout:
+    """How one sample of a stream is stored, and the way to SI units: ``value = raw * scale + offset``.
+
+    Make one per descriptor and keep it; it belongs to that generation and no other.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        """Prepare the arrays.
+
+        Raises:
+            LayoutError: no fields, two of one name, an unknown type, or a scale that is not a finite number.
+        """
+        fields = stream.fields
+        if not fields:
+            raise LayoutError(f"stream {stream.name}: the descriptor has no fields")
+        names = [field.name for field in fields]
+        for number, field in enumerate(fields):
+            if not field.name or field.name in names[:number]:
+                raise LayoutError(f"stream {stream.name}: field name {field.name!r} is empty or used twice")
+            if field.type not in DTYPES:
+                raise LayoutError(f"stream {stream.name}: field {field.name} has the unknown type {field.type}")
+            if not np.isfinite([field.scale, field.offset]).all():
+                raise LayoutError(f"stream {stream.name}: field {field.name} has no finite scale and offset")
+        types = [DTYPES[field.type] for field in fields]
+        self.dtype: Final[np.dtype[Any]] = np.dtype(list(zip(names, types, strict=True)))
+        """Structured, packed: one field per descriptor field, in wire order."""
+        self.size: Final[int] = self.dtype.itemsize
+        """Bytes of one sample."""
+        self._fields = len(fields)
+        self._type = types[0] if all(one == types[0] for one in types) else None
+        # Whole numbers of 32 bits do not fit float32: the product is then made in float64 and rounded once.
+        wide = any(one.kind in "iu" and one.itemsize == 4 for one in types)
+        self._work = np.dtype(np.float64 if wide else np.float32)
+        self._scale = np.array([[field.scale] for field in fields], self._work)
+        offset = np.array([[field.offset] for field in fields], self._work)
+        self._offset = offset if offset.any() else None
+
+    def raw(self, data: bytes) -> npt.NDArray[Any]:
+        """Samples as they came: structured array [n], read-only, over the memory of `data`.
+
+        Raises:
+            ValueError: `data` is not a whole number of samples.
+        """
+        return np.frombuffer(data, self.dtype)
+
+    def si(self, data: bytes) -> npt.NDArray[np.float32]:
+        """Samples in SI units: float32 [fields, n], C-contiguous, so that each field is one run of memory.
+
+        Raises:
+            ValueError: `data` is not a whole number of samples.
+        """
+        values = np.empty((self._fields, len(data) // self.size), self._work)
+        if self._type is not None:
+            counts = np.frombuffer(data, self._type).reshape(-1, self._fields)
+            np.multiply(counts.T, self._scale, out=values)
+        else:
+            samples = np.frombuffer(data, self.dtype)
+            for row, name in enumerate(self.dtype.names or ()):
+                np.multiply(samples[name], self._scale[row], out=values[row])
+        if self._offset is not None:
+            values += self._offset
+        return values.astype(np.float32, copy=False)

@@ -1,0 +1,154 @@
+"""The table as Python: construct declarations and frozen dataclasses."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from .table import Command, Field, Message, Struct, Table, Values
+
+_CONSTRUCT = {
+    "u8": "Int8ul",
+    "u16": "Int16ul",
+    "u32": "Int32ul",
+    "u48": "U48",
+    "u64": "Int64ul",
+    "i16": "Int16sl",
+    "i32": "Int32sl",
+    "f32": "Float32l",
+    "str": "Text",
+    "rest": "GreedyBytes",
+}
+_PYTHON = {"f32": "float", "str": "str", "rest": "bytes"}
+_FROM_CONSTRUCT = ("Bytes", "Float32l", "GreedyBytes", "Int8ul", "Int16sl", "Int16ul", "Int32sl", "Int32ul", "Int64ul")
+_FROM_WIRE_TYPES = ("HasStream", "checking_parser", "fixed_parser", "list_of", "Text", "U48", "WireEnum")
+_DOC_WIDTH = 108
+_HEADER = (
+    '''"""Messages of the wire. Generated from protocol/messages.toml by tools/generate_protocol.py; do not edit."""'''
+)
+
+
+def python_code(table: Table) -> str:
+    """Source of ``telemetry_protocol/messages.py``, before ruff format."""
+    body = "\n".join(_body(table))
+    construct = ", ".join(sorted([name for name in _FROM_CONSTRUCT if name in body] + ["Construct", "Struct"]))
+    used = [name for name in _FROM_WIRE_TYPES if name in body]
+    own = ", ".join(sorted([*used, "CommandSpec", "FieldSpec", "Message", "Record", "Refused", "unpack_as"]))
+    enums = "from enum import IntFlag\n" if table.flags else ""
+    return (
+        f"{_HEADER}\n\nfrom __future__ import annotations\n\nfrom collections.abc import Callable\n"
+        f"from dataclasses import dataclass\n{enums}"
+        f"from typing import Any, ClassVar, Final\n\nfrom construct import {construct}\n\n"
+        f"from .wire_types import {own}\n\n{body}"
+    )
+
+
+def class_name(name: str) -> str:
+    """``reset_cause`` -> ``ResetCause``."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _body(table: Table) -> Iterator[str]:
+    yield f"PROTOCOL: Final = {table.protocol}\n" + '"""Protocol version of the table."""\n'
+    yield f"FINGERPRINT: Final = {table.fingerprint:#010x}\n" + '"""CRC-32C of the canonical table."""\n'
+    for enum in table.enums:
+        yield _enum(enum, "WireEnum", "{}")
+    for flags in table.flags:
+        yield _enum(flags, "IntFlag", "1 << {}")
+    for struct in table.structs:
+        yield "\n".join(_class(struct, "Record", ()))
+    for message in table.messages:
+        yield "\n".join(_message(message))
+    names = [class_name(message.name) for message in table.messages]
+    yield "MESSAGES: Final[dict[int, type[Message]]] = {"
+    yield f"    message.TYPE: message for message in ({', '.join(names)},)"
+    yield '}\n"""Every message by its id."""\n'
+    yield "\nCOMMANDS: Final[dict[str, CommandSpec]] = {"
+    for command in table.commands:
+        yield f'    "{command.name}": {_command(command)},'
+    yield '}\n"""Every command by its name."""\n'
+    yield textwrap.dedent('''
+        COMMAND_NAMES: Final[dict[int, str]] = {command.id: name for name, command in COMMANDS.items()}
+        """Name of every command by its id."""
+
+
+        def unpack(type: int, payload: bytes) -> Message | Refused:
+            """Read the payload of a frame; bytes after the last known field are ignored. Never raises."""
+            message = MESSAGES.get(type)
+            if message is None:
+                return Refused("type", type, payload, f"unknown message type {type:#04x}")
+            return unpack_as(message, payload)
+        ''')
+
+
+def _enum(enum: Values, base: str, value: str) -> str:
+    lines = [f"\nclass {class_name(enum.name)}({base}):", f"    {_docstring(enum.doc)}\n"]
+    lines += [f"    {name.upper()} = {value.format(number)}" for name, number in enum.values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _class(struct: Struct, base: str, class_variables: tuple[str, ...]) -> Iterator[str]:
+    yield "\n@dataclass(frozen=True, slots=True)"
+    yield f"class {class_name(struct.name)}({base}):"
+    yield f"    {_docstring(struct.doc)}\n"
+    for field in struct.fields:
+        yield f"    {field.name}: {_annotation(field)}"
+        yield f'    """{_sentence(field)}"""'
+    yield ""
+    for line in class_variables:
+        yield f"    {line}"
+    yield "    LAYOUT: ClassVar[Construct] = Struct("
+    for field in struct.fields:
+        yield f'        "{field.name}" / {_layout(field)},'
+    yield "    )"
+
+
+def _message(message: Message) -> Iterator[str]:
+    has_stream = any(field.name == "stream_gen" for field in message.fields)
+    constants = (
+        f"TYPE: ClassVar[int] = {message.id:#04x}",
+        f'NAME: ClassVar[str] = "{message.name}"',
+        f"SIZE: ClassVar[int] = {message.size}",
+    )
+    yield from _class(message, "HasStream, Message" if has_stream else "Message", constants)
+    parser = "fixed_parser" if message.is_fixed else "checking_parser"
+    yield f"    PARSE: ClassVar[Callable[[bytes], dict[str, Any]]] = {parser}(LAYOUT)\n"
+
+
+def _command(command: Command) -> str:
+    parts = [
+        f"{part}=({''.join(_field_spec(field) + ', ' for field in struct.fields)})"
+        for part, struct in zip(("args", "result", "refusal"), command.parts, strict=True)
+    ]
+    return f'CommandSpec(id={command.id}, name="{command.name}", doc="{command.doc}", {", ".join(parts)},)'
+
+
+def _field_spec(field: Field) -> str:
+    unit = f', unit="{field.unit}"' if field.unit else ""
+    return f'FieldSpec("{field.name}", "{field.type}", {_layout(field)}, "{field.doc}"{unit})'
+
+
+def _annotation(field: Field) -> str:
+    if field.list_of:
+        return f"tuple[{class_name(field.list_of)}, ...]"
+    return "bytes" if field.array_size else _PYTHON.get(field.type, "int")
+
+
+def _layout(field: Field) -> str:
+    if field.list_of:
+        return f"list_of({class_name(field.list_of)})"
+    return f"Bytes({field.array_size})" if field.array_size else _CONSTRUCT[field.type]
+
+
+def _docstring(doc: str) -> str:
+    if len(doc) <= _DOC_WIDTH:
+        return f'"""{doc}"""'
+    summary, _, rest = doc.partition(". ")
+    paragraph = textwrap.fill(rest, _DOC_WIDTH + 6).replace("\n", "\n    ")
+    return f'"""{summary}.\n\n    {paragraph}\n    """'
+
+
+def _sentence(field: Field) -> str:
+    known = field.enum or field.flags
+    notes = [note for note in (field.unit, class_name(known) if known else "") if note]
+    return f"{field.doc} [{', '.join(notes)}]" if notes else field.doc
