@@ -31,20 +31,17 @@ def generate(table: Table, root: Path) -> dict[Path, str]:
 
 def _formatted(path: Path, text: str) -> str:
     if path.suffix == ".py":
-        command = [
-            _tool("ruff"),
-            "format",
-            "--config",
-            str(ROOT / "pyproject.toml"),
-            "--stdin-filename",
-            str(path),
-            "-",
-        ]
-    else:
-        command = [_tool("clang-format"), f"--style=file:{ROOT / '.clang-format'}", f"--assume-filename={path}"]
+        options = ["--config", str(ROOT / "pyproject.toml"), "--stdin-filename", str(path), "-"]
+        sorted_imports = _piped([_tool("ruff"), "check", "--select", "I", "--fix-only", *options], text)
+        return _piped([_tool("ruff"), "format", *options], sorted_imports)
+    style = f"--style=file:{ROOT / '.clang-format'}"
+    return _piped([_tool("clang-format"), style, f"--assume-filename={path}"], text)
+
+
+def _piped(command: list[str], text: str) -> str:
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{command[0]} failed on {path.name}: {done.stderr.strip()}")
+        raise SystemExit(f"{' '.join(command)} failed: {done.stderr.strip()}")
     return done.stdout
 
 

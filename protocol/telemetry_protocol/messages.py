@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, ClassVar, Final
 
-from construct import Bytes, Construct, Float32l, GreedyBytes, Int16sl, Int16ul, Int32ul, Int64ul, Int8ul, Struct
+from construct import Bytes, Construct, Float32l, GreedyBytes, Int8ul, Int16sl, Int16ul, Int32ul, Int64ul, Struct
 
 from .wire_types import (
+    U48,
     CommandSpec,
     FieldSpec,
     HasStream,
@@ -17,7 +18,6 @@ from .wire_types import (
     Record,
     Refused,
     Text,
-    U48,
     WireEnum,
     checking_parser,
     fixed_parser,
@@ -484,7 +484,10 @@ COMMANDS: Final[dict[str, CommandSpec]] = {
     "ping": CommandSpec(
         id=1,
         name="ping",
-        doc="Clock exchange. received_us is stamped in the receive interrupt, sent_us when the answer's transmission starts.",
+        doc=(
+            "Clock exchange. received_us is stamped in the receive interrupt, sent_us when the "
+            "answer's transmission starts."
+        ),
         args=(FieldSpec("host_ns", "u64", Int64ul, "returned as it came", unit="ns"),),
         result=(
             FieldSpec("host_ns", "u64", Int64ul, "as it came", unit="ns"),
@@ -512,7 +515,10 @@ COMMANDS: Final[dict[str, CommandSpec]] = {
     "set_rate": CommandSpec(
         id=4,
         name="set_rate",
-        doc="Change the output data rate. The sensor's nearest rate is taken and stated; a refusal for a budget says what it needs and what there is.",
+        doc=(
+            "Change the output data rate. The sensor's nearest rate is taken and stated; a refusal "
+            "for a budget says what it needs and what there is."
+        ),
         args=(
             FieldSpec("stream", "u8", Int8ul, "stream number"),
             FieldSpec("rate_mhz", "u32", Int32ul, "wanted rate", unit="mHz"),
@@ -526,7 +532,10 @@ COMMANDS: Final[dict[str, CommandSpec]] = {
                 "needed",
                 "u32",
                 Int32ul,
-                "what the rate would take: bits per second on the line or the sensor bus; for a bad argument the lowest possible rate in mHz",
+                (
+                    "what the rate would take: bits per second on the line or the sensor bus; for a bad "
+                    "argument the lowest possible rate in mHz"
+                ),
             ),
             FieldSpec(
                 "available",

@@ -23,9 +23,9 @@ _PYTHON = {"f32": "float", "str": "str", "rest": "bytes"}
 _FROM_CONSTRUCT = ("Bytes", "Float32l", "GreedyBytes", "Int8ul", "Int16sl", "Int16ul", "Int32sl", "Int32ul", "Int64ul")
 _FROM_WIRE_TYPES = ("HasStream", "checking_parser", "fixed_parser", "list_of", "Text", "U48", "WireEnum")
 _DOC_WIDTH = 108
-_HEADER = (
-    '''"""Messages of the wire. Generated from protocol/messages.toml by tools/generate_protocol.py; do not edit."""'''
-)
+_TEXT_WIDTH = 88
+_SOURCE = "Generated from protocol/messages.toml by tools/generate_protocol.py; do not edit."
+_HEADER = f'"""Messages of the wire. {_SOURCE}"""'
 
 
 def python_code(table: Table) -> str:
@@ -120,12 +120,12 @@ def _command(command: Command) -> str:
         f"{part}=({''.join(_field_spec(field) + ', ' for field in struct.fields)})"
         for part, struct in zip(("args", "result", "refusal"), command.parts, strict=True)
     ]
-    return f'CommandSpec(id={command.id}, name="{command.name}", doc="{command.doc}", {", ".join(parts)},)'
+    return f'CommandSpec(id={command.id}, name="{command.name}", doc={_text(command.doc)}, {", ".join(parts)},)'
 
 
 def _field_spec(field: Field) -> str:
     unit = f', unit="{field.unit}"' if field.unit else ""
-    return f'FieldSpec("{field.name}", "{field.type}", {_layout(field)}, "{field.doc}"{unit})'
+    return f'FieldSpec("{field.name}", "{field.type}", {_layout(field)}, {_text(field.doc)}{unit})'
 
 
 def _annotation(field: Field) -> str:
@@ -138,6 +138,13 @@ def _layout(field: Field) -> str:
     if field.list_of:
         return f"list_of({class_name(field.list_of)})"
     return f"Bytes({field.array_size})" if field.array_size else _CONSTRUCT[field.type]
+
+
+def _text(doc: str) -> str:
+    """A string literal; a long one in pieces."""
+    pieces = textwrap.wrap(doc, _TEXT_WIDTH, drop_whitespace=False)
+    literals = " ".join(f'"{piece}"' for piece in pieces)
+    return literals if len(pieces) == 1 else f"({literals})"
 
 
 def _docstring(doc: str) -> str:

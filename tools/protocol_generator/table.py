@@ -16,9 +16,10 @@ SCALARS: dict[str, int] = {"u8": 1, "u16": 2, "u32": 4, "u48": 6, "u64": 8, "i16
 PAYLOAD_MAX = 506
 _S = TypeVar("_S", bound="Struct")
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_C_KEYWORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while".split()
+_C_KEYWORDS: frozenset[str] = frozenset(
+    {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float"}
+    | {"for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof"}
+    | {"static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while"}
 )
 _FIELD_KEYS = frozenset({"name", "type", "doc", "unit", "enum", "flags", "deprecated"})
 _NOT_IN_FINGERPRINT = ("doc", "unit")
@@ -53,7 +54,7 @@ class Field:
 
     @property
     def size(self) -> int:
-        """Bytes that are always there: all of a fixed field, the length or count of ``str`` and ``list``, none of ``rest``."""
+        """Bytes that are always there: of ``str`` and ``list`` the length or count, of ``rest`` none."""
         if self.type in ("str", "rest") or self.list_of:
             return 0 if self.type == "rest" else 1
         return self.array_size or SCALARS[self.type]
@@ -303,12 +304,10 @@ def _field(where: str, body: Any, known: _Known, allowed: set[str]) -> Field:
         raise TableError(f"{where}: unknown type {field.type}")
     if field.list_of and field.list_of not in known.structs:
         raise TableError(f"{where}: unknown struct {field.list_of}")
-    if field.enum and (field.enum not in known.enums or field.type != "u8"):
-        raise TableError(
-            f"{where}: " + ("an enum is a u8" if field.enum in known.enums else f"unknown enum {field.enum}")
-        )
-    if field.flags and (field.flags not in known.flags or field.type != "u32"):
-        raise TableError(
-            f"{where}: " + ("flags are a u32" if field.flags in known.flags else f"unknown flags {field.flags}")
-        )
+    for what, names, storage in (("enum", known.enums, "u8"), ("flags", known.flags, "u32")):
+        name = getattr(field, what)
+        if name and name not in names:
+            raise TableError(f"{where}: unknown {what} {name}")
+        if name and field.type != storage:
+            raise TableError(f"{where}: {what} in a {field.type}, not a {storage}")
     return field
