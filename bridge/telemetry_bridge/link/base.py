@@ -1,0 +1,86 @@
+"""What a link is, and what a link may be made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+Clock: TypeAlias = Callable[[], int]
+"""Monotonic nanoseconds."""
+
+
+class Link(Protocol):
+    """A two-way stream of bytes with one reader and any number of writers.
+
+    May be opened again after it was closed or lost.
+    """
+
+    @property
+    def uri(self) -> str:
+        """The URI that names this link, in its full form."""
+
+    async def open(self) -> None:
+        """Open the transport.
+
+        Raises:
+            LinkError: one line that says which port and what to do.
+        """
+
+    async def read(self) -> tuple[bytes, int]:
+        """Wait for bytes: at least one, and the monotonic ns at which they were read from the system.
+
+        Raises:
+            LinkLost: the other end hung up, or the link was closed.
+        """
+
+    async def write(self, data: bytes) -> None:
+        """Hand ``data`` to the system; waits, without holding up the event loop, until it took all.
+
+        Raises:
+            LinkLost: the other end hung up or takes nothing for too long.
+        """
+
+    async def close(self) -> None:
+        """Let go of the transport. Never raises; closing twice does no harm."""
+
+
+class ByteSource(Protocol):
+    """Something that makes a device's bytes inside this process: a simulation, a recording. It reads no clock."""
+
+    def advance(self, now_ns: int) -> bytes:
+        """Bytes that have left the device by ``now_ns`` and were not returned before.
+
+        Raises:
+            LinkLost: there will be no more.
+        """
+
+    def receive(self, data: bytes, now_ns: int) -> None:
+        """Bytes for the device."""
+
+    def next_ns(self) -> int:
+        """When :meth:`advance` is worth calling again, monotonic ns."""
+
+
+SourceFactory: TypeAlias = Callable[[Mapping[str, str]], ByteSource]
+"""Makes a byte source from a URI's parameters; raises LinkError for one that is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortInfo:
+    """A serial port that the system knows.
+
+    Attributes:
+        device: path or name to open, e.g. ``/dev/ttyACM0``.
+        description: what it is, for a human.
+        likely: it looks like a board or its USB adapter, not like a port of the machine itself.
+    """
+
+    device: str
+    description: str
+    likely: bool
+
+    @property
+    def uri(self) -> str:
+        """URI that opens this port."""
+        return f"serial:{self.device}"

@@ -1,0 +1,35 @@
+"""Who has a file open: for the message about a busy port."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def holders(path: str) -> list[str]:
+    """Programs that have ``path`` open, as far as this user may see them, e.g. ``minicom (pid 4711)``.
+
+    Reads ``/proc`` (Linux); empty elsewhere.
+    """
+    found = []
+    target = Path(os.path.realpath(path))
+    for process in _processes():
+        with contextlib.suppress(OSError):  # ended meanwhile, or another user's
+            if any(_points_to(descriptor, target) for descriptor in (process / "fd").iterdir()):
+                found.append(f"{(process / 'comm').read_text().strip()} (pid {process.name})")
+    return found
+
+
+def _processes() -> list[Path]:
+    try:
+        return [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    except OSError:
+        return []
+
+
+def _points_to(descriptor: Path, target: Path) -> bool:
+    try:
+        return descriptor.readlink() == target
+    except OSError:
+        return False
