@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from protocol_generator.c_code import c_header, c_source
 from protocol_generator.python_code import python_code
 from protocol_generator.table import Table, TableError, parse
 
@@ -20,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 OUTPUTS: dict[str, Callable[[Table], str]] = {
     "protocol/telemetry_protocol/messages.py": python_code,
+    "protocol/c/include/tp_messages.h": c_header,
+    "protocol/c/tp_messages.c": c_source,
 }
 """Where each generated file goes, from the root of the repository."""
 
