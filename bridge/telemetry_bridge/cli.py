@@ -14,7 +14,7 @@ from telemetry_bridge import __version__
 from telemetry_bridge.app import Bridge, find_board
 from telemetry_bridge.errors import BridgeError
 from telemetry_bridge.link import list_ports
-from telemetry_bridge.terminal import Display, LiveValues, StatusLine
+from telemetry_bridge.terminal import LiveValues, StatusLine
 
 EPILOG = """\
 examples:
@@ -116,30 +116,32 @@ async def _until_told(duration: float | None) -> None:
         await asyncio.wait_for(stop.wait(), duration)
 
 
-async def _serve(args: argparse.Namespace) -> int:
+async def _serve(args: argparse.Namespace) -> None:
+    """Bridge the board until something fails."""
     port = "sim:" if args.command == "demo" else args.port
+    if port == "auto":
+        port = await find_board()
+    if args.command == "monitor":
+        async with Bridge([port], http_port=None) as bridge, LiveValues(bridge.hub):
+            await bridge.wait_failed()
+    else:
+        async with (
+            Bridge([port], http_port=args.http_port, allowed_origins=args.allow_origin) as bridge,
+            StatusLine(bridge.hub, bridge.url),
+        ):
+            await bridge.wait_failed()
+
+
+async def _run(args: argparse.Namespace) -> None:
+    """Serve until told to end; whatever is under way then is wound up."""
     told = asyncio.create_task(_until_told(args.duration))
-    serves = args.command != "monitor"
-    async with contextlib.AsyncExitStack() as stack:
-        if port == "auto":
-            finding = asyncio.create_task(find_board())
-            await asyncio.wait({finding, told}, return_when=asyncio.FIRST_COMPLETED)
-            if not finding.done():
-                finding.cancel()
-                return 0
-            port = finding.result()
-        bridge = Bridge(
-            [port], http_port=args.http_port if serves else None, allowed_origins=args.allow_origin if serves else ()
-        )
-        running = await stack.enter_async_context(bridge)
-        display: Display = StatusLine(running.hub, running.url) if serves else LiveValues(running.hub)
-        await stack.enter_async_context(display)
-        failed = asyncio.create_task(running.wait_failed())
-        await asyncio.wait({told, failed}, return_when=asyncio.FIRST_COMPLETED)
-        if failed.done():
-            failed.result()
-        failed.cancel()
-    return 0
+    serving = asyncio.create_task(_serve(args))
+    await asyncio.wait({told, serving}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not serving.done():
+        serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -150,12 +152,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)]
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
     try:
-        return asyncio.run(_serve(args))
+        asyncio.run(_run(args))
     except BridgeError as error:
         print(f"telemetry-bridge: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before the handlers stand, or where there are none
         return 0
+    return 0
 
 
 if __name__ == "__main__":

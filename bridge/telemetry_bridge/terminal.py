@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -22,16 +22,6 @@ from telemetry_bridge.hub import Hub
 REFRESH_S = 0.25
 RATE_WINDOW_S = 2.0
 PLAIN_INTERVAL_S = 10.0  # between status lines where the output is no terminal
-
-
-class Display(Protocol):
-    """Something that shows what passes through the hub, for as long as it is entered."""
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 @dataclass
@@ -62,7 +52,7 @@ class Tally:
         self.health: dict[str, JsonMessage] = {}
         self._now = now
 
-    def publish(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Take one event of the hub."""
         match event:
             case DeviceChanged(device=device):

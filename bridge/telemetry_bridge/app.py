@@ -1,0 +1,283 @@
+"""The composition root: builds links, sessions, hub and server, and keeps them running.
+
+Line = one link + its session, for as long as the bridge lives       Bridge = the lines, one hub, perhaps a server
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from telemetry_bridge.errors import CommandError, LinkError, LinkLost
+from telemetry_bridge.events import CommandDone, DeviceChanged, Event
+from telemetry_bridge.hub import Hub
+from telemetry_bridge.link import Link, SourceFactory, create, list_ports
+from telemetry_bridge.server import Server
+from telemetry_bridge.session import Handshake, Session
+from telemetry_bridge.sim import SimulatedDevice
+
+HELLO_TIMEOUT_S = 3.0
+"""How long a port may stay open without a HELLO before it is said not to be a board."""
+RETRY_FIRST_S = 0.1
+RETRY_LONGEST_S = 2.0
+
+SOURCES: Mapping[str, SourceFactory] = {"sim": SimulatedDevice.from_parameters}
+"""Links whose bytes are made in this process, by scheme."""
+
+_log = logging.getLogger(__name__)
+
+
+class Line:
+    """One link and its session: opened, kept moving, and opened again whenever it was lost."""
+
+    def __init__(self, link: Link, hub: Hub) -> None:
+        self._link = link
+        self._hub = hub
+        self._session = Session(link.uri, wall_ns=time.time_ns(), monotonic_ns=time.monotonic_ns())
+        self._wake = asyncio.Event()
+        self._answers: dict[int, asyncio.Future[CommandDone]] = {}
+        self._device: str | None = None
+        self._online = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve the board until cancelled.
+
+        Raises:
+            LinkError: the port cannot be opened the first time, or what is at its other end is no board.
+        """
+        await self._link.open()
+        try:
+            await self._serve_until_lost(first=True)
+            retry_s = RETRY_FIRST_S
+            while True:
+                await asyncio.sleep(retry_s)
+                try:
+                    await self._link.open()
+                except LinkError as error:
+                    _log.debug("%s", error)
+                    retry_s = min(2 * retry_s, RETRY_LONGEST_S)
+                    continue
+                retry_s = RETRY_FIRST_S
+                await self._serve_until_lost(first=False)
+        finally:
+            self._closed()
+            await self._link.close()
+
+    async def wait_online(self) -> None:
+        """Wait until the board has said who it is."""
+        await self._online.wait()
+
+    async def command(self, name: str, args: Mapping[str, int]) -> CommandDone:
+        """Send a command to the board and wait for its end; the hub calls this.
+
+        Raises:
+            CommandError: the arguments do not fit, or the board went away meanwhile.
+        """
+        try:
+            request = self._session.command(name, args, time.monotonic_ns())
+        except ValueError as error:
+            raise CommandError("bad_request", str(error)) from error
+        answer = self._answers[request] = asyncio.get_running_loop().create_future()
+        self._wake.set()
+        try:
+            return await answer
+        finally:
+            self._answers.pop(request, None)
+
+    async def _serve_until_lost(self, *, first: bool) -> None:
+        """Move bytes both ways until the link hangs up."""
+        self._publish(self._session.opened(time.monotonic_ns()))
+        tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._keep_time())]
+        if first:
+            tasks.append(asyncio.create_task(self._expect_hello()))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        except LinkLost as error:
+            _log.warning("%s", error)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._closed()
+            await self._link.close()
+
+    async def _receive(self) -> None:
+        while True:
+            data, now_ns = await self._link.read()
+            self._publish(self._session.receive(data, now_ns))
+            await self._send()
+            self._wake.set()
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._wake.clear()
+            now_ns = time.monotonic_ns()
+            self._publish(self._session.poll(now_ns))
+            await self._send()
+            wait_s = (self._session.next_poll_ns - time.monotonic_ns()) / 1e9
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(wait_s, 0.001))
+
+    async def _send(self) -> None:
+        data = self._session.take_output()
+        if data:
+            await self._link.write(data)
+
+    async def _expect_hello(self) -> None:
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                await self._online.wait()
+        except TimeoutError:
+            raise LinkError(self._why_no_hello()) from None
+
+    def _why_no_hello(self) -> str:
+        if self._session.handshake is Handshake.WAITING_GARBAGE:
+            return (
+                f"{self._link.uri}: bytes come, but no telemetry frames: another device, another firmware, "
+                "or another baud rate (try ?baud=115200)"
+            )
+        return (
+            f"{self._link.uri}: no answer within {HELLO_TIMEOUT_S:.0f} s: is the board powered, flashed with this "
+            "firmware, and its TX wired to the adapter's RX? `telemetry-bridge ports` lists the other ports"
+        )
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        for event in events:
+            match event:
+                case DeviceChanged(device=device):
+                    self._follow(device.id, online=device.state == "online")
+                case CommandDone(request=request):
+                    answer = self._answers.pop(request, None)
+                    if answer is not None and not answer.done():
+                        answer.set_result(event)
+                case _:
+                    pass
+            self._hub.publish(event)
+
+    def _follow(self, device: str, *, online: bool) -> None:
+        """Let the hub know who carries out the device's commands."""
+        if self._device not in {None, device}:
+            self._hub.unregister_device(self._device, self.command)
+        self._device = device
+        if online:
+            self._hub.register_device(device, self.command)
+            self._online.set()
+        else:
+            self._hub.unregister_device(device, self.command)
+
+    def _closed(self) -> None:
+        self._publish(self._session.closed(time.monotonic_ns()))
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(CommandError("offline", "the board went away before it answered"))
+        self._answers.clear()
+
+
+class Bridge:
+    """Everything that runs in one process; an async context manager.
+
+    Args:
+        ports: URIs of the links.
+        http_port: of page and WebSocket, 0 for a free one, None for no server.
+        allowed_origins: other web origins that may read the sensors.
+    """
+
+    def __init__(
+        self, ports: Sequence[str], *, http_port: int | None = 8765, allowed_origins: Sequence[str] = ()
+    ) -> None:
+        self.hub = Hub()
+        self._lines = [Line(create(port, sources=SOURCES), self.hub) for port in ports]
+        self._server = (
+            None if http_port is None else Server(self.hub, port=http_port, allowed_origins=tuple(allowed_origins))
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def url(self) -> str:
+        """Where the page is; empty without a server."""
+        return f"http://localhost:{self._server.port}" if self._server is not None else ""
+
+    async def __aenter__(self) -> Self:
+        """Start the server and the lines, and wait until every board has answered.
+
+        Raises:
+            BridgeError: a port cannot be opened or is no board, or the HTTP port is taken.
+        """
+        if self._server is not None:
+            await self._server.start()
+        self._tasks = [asyncio.create_task(line.run(), name="line") for line in self._lines]
+        ready = asyncio.gather(*(line.wait_online() for line in self._lines))
+        try:
+            await asyncio.wait({ready, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+            self._raise_failed()
+            await ready
+        except BaseException:
+            ready.cancel()
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def wait_failed(self) -> None:
+        """Wait until a line can go on no more.
+
+        Raises:
+            BridgeError: what happened to it.
+        """
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        self._raise_failed()
+
+    def _raise_failed(self) -> None:
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._server is not None:
+            await self._server.close()
+
+
+async def find_board() -> str:
+    """Ask every serial port who is there and take the first board that answers.
+
+    Returns:
+        URI of its port.
+
+    Raises:
+        LinkError: no port has a board; names each and why not.
+    """
+    candidates = list_ports()
+    if not candidates:
+        raise LinkError("auto: there are no serial ports: is the board plugged in, with a cable that carries data?")
+    reasons = []
+    for candidate in candidates:
+        _log.info("asking %s (%s)", candidate.device, candidate.description)
+        line = Line(create(candidate.uri), Hub())
+        task = asyncio.create_task(line.run())
+        online = asyncio.create_task(line.wait_online())
+        try:
+            await asyncio.wait({task, online}, return_when=asyncio.FIRST_COMPLETED)
+            if online.done():
+                return candidate.uri
+            task.result()
+        except LinkError as error:
+            reasons.append(str(error))
+        finally:
+            task.cancel()
+            online.cancel()
+            await asyncio.gather(task, online, return_exceptions=True)
+    raise LinkError("auto: no board found. " + "; ".join(reasons))
