@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from protocol_generator.python_code import class_name
 from protocol_generator.table import Field, Struct, parse
-
 from telemetry_protocol import ENCODED_MAX, PAYLOAD_MAX, Counters, Damage, Frame, Message, Refused, messages
 from telemetry_protocol.frames import DamageKind
 
@@ -36,6 +35,7 @@ _SCALARS: Final[dict[str, Any]] = {
     "f32": ct.c_float,
 }
 _KINDS: Final[tuple[DamageKind | None, ...]] = (None, None, "cobs", "crc", "short", "long", "partial")
+_COUNTERS = ("bytes", "frames", "cobs", "crc", "short", "long", "partial")
 _ROOM = 4096  # bytes of payload that a pack may take here; the C side must stop at less
 
 
@@ -60,7 +60,7 @@ class _Str(ct.Structure):
 class _DecoderHead(ct.Structure):
     """The public counters, which lead struct tp_decoder."""
 
-    _fields_ = tuple((name, ct.c_uint32) for name in ("bytes", "frames", "cobs", "crc", "short", "long", "partial"))
+    _fields_ = tuple((name, ct.c_uint32) for name in _COUNTERS)
 
 
 class _Event(ct.Structure):
@@ -112,7 +112,7 @@ class CDecoder:
     def counters(self) -> Counters:
         """The counters of the C decoder."""
         head = _DecoderHead.from_buffer(self._state)
-        return Counters(**{name: getattr(head, name) for name, _ in _DecoderHead._fields_})
+        return Counters(**{name: getattr(head, name) for name in _COUNTERS})
 
     def feed(self, data: bytes) -> list[Frame | Damage]:
         """See `telemetry_protocol.Decoder.feed`."""
@@ -131,7 +131,7 @@ class CDecoder:
 
     def events(self, data: bytes) -> ct.Array[_Event]:
         """Verdicts as the C side gives them, without the encoded bytes."""
-        room = (len(data) + 2) // 2 if len(data) < _ROOM else data.count(0) + 1
+        room = max(data.count(0), 1)
         events = (_Event * room)()
         count = self._library.shim_decoder_feed(self._state, data, len(data), events, room)
         events_type: Any = _Event * count
@@ -247,7 +247,7 @@ def _to_c(struct: Struct, values: dict[str, Any], keep: list[Any]) -> ct.Structu
             target.data, target.size = ct.addressof(buffer), len(data)
         else:
             setattr(structure, field.name, value)
-    return structure  # type: ignore[no-any-return]
+    return structure
 
 
 def _from_c(struct: Struct, structure: ct.Structure) -> dict[str, Any]:

@@ -23,7 +23,7 @@ size_t shim_decoder_size(void)
     return sizeof(struct tp_decoder);
 }
 
-/* Returns how many events it wrote. An event takes at least two bytes: (n + 2) / 2 is room enough. */
+/* Returns how many events it wrote. There is at most one for each delimiter in the run. */
 size_t shim_decoder_feed(struct tp_decoder *d, const uint8_t *data, size_t n, struct shim_event *events,
                          size_t room)
 {
