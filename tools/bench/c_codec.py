@@ -131,7 +131,7 @@ class CDecoder:
 
     def events(self, data: bytes) -> ct.Array[_Event]:
         """Verdicts as the C side gives them, without the encoded bytes."""
-        room = max(data.count(0), 1)
+        room = data.count(0) + 1  # one more than can be used, so that the feed goes on to the end
         events = (_Event * room)()
         count = self._library.shim_decoder_feed(self._state, data, len(data), events, room)
         events_type: Any = _Event * count

@@ -23,7 +23,8 @@ size_t shim_decoder_size(void)
     return sizeof(struct tp_decoder);
 }
 
-/* Returns how many events it wrote. There is at most one for each delimiter in the run. */
+/* Returns how many events it wrote. It stops when the room is used up, so give one more than the run has
+ * delimiters. */
 size_t shim_decoder_feed(struct tp_decoder *d, const uint8_t *data, size_t n, struct shim_event *events,
                          size_t room)
 {
