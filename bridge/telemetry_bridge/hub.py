@@ -1,0 +1,249 @@
+"""The hub: one place where every event passes, from the sessions to the sinks.
+
+    session --publish--> Hub --handle--> server, terminal status, recorder …
+
+It runs in one asyncio thread and never waits: a sink that has to wait keeps a bounded queue of its own. The hub also
+holds what a sink that comes late must know (devices, epochs, the last health and fault), counts what passed, and
+keeps the promise that a sample is delivered once or a gap names it: what a session delivers out of order is put right
+here, counted and logged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from telemetry_bridge.errors import BridgeError, CommandError
+from telemetry_bridge.events import (
+    Batch,
+    CommandDone,
+    DeviceChanged,
+    DeviceInfo,
+    EpochStarted,
+    Event,
+    Gap,
+    GapCause,
+    JsonMessage,
+    JsonStream,
+)
+
+DeviceHandler: TypeAlias = Callable[[str, Mapping[str, int]], Awaitable[CommandDone]]
+"""Carries out one command: name and wire arguments in, the end of the command out."""
+
+_log = logging.getLogger(__name__)
+
+
+class Sink(Protocol):
+    """Whoever wants the events."""
+
+    def handle(self, event: Event) -> None:
+        """Take one event. Must not block; what it raises is logged, counted, and kept from the others."""
+
+
+@dataclass(slots=True)
+class StreamCounters:
+    """What has passed of one stream since the hub was made.
+
+    Attributes:
+        batches: batches passed on.
+        samples: samples passed on.
+        lost: samples that gaps named, by cause; gaps without a count are not in it.
+        gaps: gaps passed on.
+        uncounted_gaps: those among them whose length nobody knows.
+    """
+
+    batches: int = 0
+    samples: int = 0
+    lost: dict[GapCause, int] = field(default_factory=dict)
+    gaps: int = 0
+    uncounted_gaps: int = 0
+
+
+@dataclass(slots=True)
+class StreamState:
+    """Where one stream stands.
+
+    Attributes:
+        epoch: how the epoch that goes on now was announced.
+        next_index: index that the next sample gets.
+    """
+
+    epoch: EpochStarted
+    next_index: int
+    counters: StreamCounters
+
+
+class Hub:
+    """Device table, sinks, and the way of a command to its board.
+
+    Attributes:
+        devices: every device ever seen, by id; those that went are ``offline``.
+        sink_errors: how often a sink raised.
+    """
+
+    def __init__(self) -> None:
+        self.devices: dict[str, DeviceInfo] = {}
+        self.sink_errors = 0
+        self._streams: dict[tuple[str, str], StreamState] = {}
+        self._latest: dict[tuple[str, JsonStream], JsonMessage] = {}
+        self._out_of_order: dict[tuple[str, str], int] = {}
+        self._sinks: list[Sink] = []
+        self._failing: set[int] = set()
+        self._handlers: dict[str, DeviceHandler] = {}
+
+    # ------------------------------------------------------------------ sinks
+
+    def attach(self, sink: Sink) -> None:
+        """Add a sink. It is told at once of every device and of the epoch of each stream, as of now.
+
+        The epochs it is told have ``next_index`` where the stream stands, not where the epoch began.
+        """
+        self._sinks.append(sink)
+        for device in self.devices.values():
+            self._deliver(sink, DeviceChanged(device))
+        for state in self._streams.values():
+            self._deliver(sink, dataclasses.replace(state.epoch, next_index=state.next_index))
+
+    def detach(self, sink: Sink) -> None:
+        """Remove a sink; nothing happens if it is not attached."""
+        self._sinks = [other for other in self._sinks if other is not sink]
+        self._failing.discard(id(sink))
+
+    def publish(self, event: Event) -> None:
+        """Hand an event to every sink, in the order in which they were attached. Never blocks and never raises.
+
+        A batch that skips indexes is preceded by a gap of cause ``host``; one that repeats indexes or belongs to no
+        announced epoch is refused. Both are defects of the session: counted as ``out_of_order`` and logged.
+        """
+        match event:
+            case Batch():
+                if not self._admit(event):
+                    return
+            case Gap():
+                self._count_gap(event)
+            case DeviceChanged(device=device):
+                self.devices[device.id] = device
+            case EpochStarted():
+                self._start_epoch(event)
+            case JsonMessage(stream="health" | "fault"):
+                self._latest[event.device, event.stream] = event
+            case _:
+                pass
+        self._spread(event)
+
+    def _spread(self, event: Event) -> None:
+        for sink in self._sinks:
+            self._deliver(sink, event)
+
+    def _deliver(self, sink: Sink, event: Event) -> None:
+        try:
+            sink.handle(event)
+        except Exception:  # noqa: BLE001 - whatever a sink does, the others get their events; logged and counted
+            self.sink_errors += 1
+            if id(sink) not in self._failing:
+                self._failing.add(id(sink))
+                _log.exception("%s failed on %s; further failures are only counted", sink, type(event).__name__)
+
+    # ---------------------------------------------------------------- streams
+
+    def stream(self, device: str, stream: str) -> StreamState | None:
+        """Where a stream stands; None before its first epoch was announced."""
+        return self._streams.get((device, stream))
+
+    def streams(self) -> dict[tuple[str, str], StreamState]:
+        """Every stream that had an epoch, by device id and stream name."""
+        return dict(self._streams)
+
+    def latest(self, device: str, stream: JsonStream) -> JsonMessage | None:
+        """The newest ``health`` or ``fault`` of a device; None if there was none. A ``log`` is not kept."""
+        return self._latest.get((device, stream))
+
+    def _start_epoch(self, event: EpochStarted) -> None:
+        key = event.device, event.stream
+        known = self._streams.get(key)
+        counters = StreamCounters() if known is None else known.counters
+        self._streams[key] = StreamState(event, event.next_index, counters)
+
+    def _admit(self, batch: Batch) -> bool:
+        state = self._streams.get((batch.device, batch.stream))
+        if state is None or batch.epoch != state.epoch.epoch or batch.index < state.next_index:
+            self._complain(batch, state, "refused")
+            return False
+        if batch.index > state.next_index:
+            self._complain(batch, state, "went without a gap")
+            gap = Gap(batch.device, batch.stream, batch.epoch, state.next_index, batch.index - state.next_index, "host")
+            self._count_gap(gap)
+            self._spread(gap)
+        state.next_index = batch.index + batch.samples
+        state.counters.batches += 1
+        state.counters.samples += batch.samples
+        return True
+
+    def _complain(self, batch: Batch, state: StreamState | None, what: str) -> None:
+        stands = "no epoch" if state is None else f"index {state.next_index} of epoch {state.epoch.epoch}"
+        count = self._out_of_order[batch.device, batch.stream] = self.out_of_order(batch.device, batch.stream) + 1
+        if count == 1:
+            _log.error(
+                "%s %s: batch at index %d of epoch %d %s: the stream stands at %s; further ones are only counted",
+                batch.device,
+                batch.stream,
+                batch.index,
+                batch.epoch,
+                what,
+                stands,
+            )
+
+    def out_of_order(self, device: str, stream: str) -> int:
+        """How many batches did not start where their stream stood; see :meth:`publish`."""
+        return self._out_of_order.get((device, stream), 0)
+
+    def _count_gap(self, gap: Gap) -> None:
+        state = self._streams.get((gap.device, gap.stream))
+        if state is None:
+            return
+        counters = state.counters
+        counters.gaps += 1
+        if gap.count is None:
+            counters.uncounted_gaps += 1
+            return
+        counters.lost[gap.cause] = counters.lost.get(gap.cause, 0) + gap.count
+        if gap.epoch == state.epoch.epoch:
+            state.next_index = max(state.next_index, gap.index + gap.count)
+
+    # --------------------------------------------------------------- commands
+
+    def register_device(self, device: str, handler: DeviceHandler) -> None:
+        """Say who carries out the commands for a device.
+
+        Raises:
+            BridgeError: if another handler has it: two boards with the same id.
+        """
+        if self._handlers.get(device, handler) != handler:
+            raise BridgeError(f"device {device} is already served by another link")
+        self._handlers[device] = handler
+
+    def unregister_device(self, device: str, handler: DeviceHandler | None = None) -> None:
+        """Forget the handler of a device; if one is named, only if it is that one. Its commands fail as ``offline``."""
+        if handler is None or self._handlers.get(device) == handler:
+            self._handlers.pop(device, None)
+
+    async def command(self, device: str, name: str, args: Mapping[str, int]) -> CommandDone:
+        """Send one command to a board and wait for its end.
+
+        Args:
+            device: id of the device.
+            name: of the wire's command table.
+            args: the fields of that command, in the wire's units.
+
+        Raises:
+            CommandError: ``unknown_device``, ``offline``, or what the handler raises.
+        """
+        if device not in self.devices and device not in self._handlers:
+            raise CommandError("unknown_device", f"there is no device {device!r}")
+        handler = self._handlers.get(device)
+        if handler is None:
+            raise CommandError("offline", f"device {device} is not connected now")
+        return await handler(name, args)

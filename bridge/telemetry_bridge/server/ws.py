@@ -1,0 +1,348 @@
+"""One WebSocket connection: its requests, its queue, and what happens when it does not read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from typing import Any, Final, Protocol
+
+from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+from websockets.protocol import State
+
+from telemetry_bridge.errors import BridgeError, CommandError
+from telemetry_bridge.hub import Hub
+from telemetry_bridge.server.commands import refusal_text, result_data, to_wire
+from telemetry_bridge.server.limits import Limits
+from telemetry_bridge.server.requests import Command, RequestError, Subscribe, Unsubscribe, parse_request
+from telemetry_bridge.server.router import Router
+from telemetry_bridge.server.subscriber_queue import SubscriberQueue
+from telemetry_bridge.server.wire_format import API_VERSION, answer, encode_json, error_message, result_message
+
+SUBPROTOCOL: Final = "telemetry-bridge.v1"
+
+_SUB_MAX: Final = 2**16 - 1
+_METHODS_SERVED: Final = (b"GET ", b"HEAD ")
+_WRONG_METHOD: Final = (
+    b"HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nConnection: close\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 39\r\n\r\n"
+    b"Only GET and HEAD are understood here.\n"
+)
+_log = logging.getLogger(__name__)
+
+
+class Registry(Protocol):
+    """Who keeps count of the connections."""
+
+    def opened(self, connection: Connection) -> bool:
+        """A TCP connection came; False if it is one too many."""
+
+    def lost(self, connection: Connection) -> None:
+        """A TCP connection is gone."""
+
+
+class Connection(ServerConnection):
+    """A TCP connection, from its first byte on; tells its client when it may write.
+
+    Attributes:
+        admitted: whether it counts as a WebSocket connection.
+        client: set once the handshake is done.
+    """
+
+    def __init__(self, registry: Registry, limits: Limits, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._registry = registry
+        self._limits = limits
+        self._cut: asyncio.TimerHandle | None = None
+        self._first_bytes = b""
+        self.admitted = False
+        self.client: Client | None = None
+
+    @property
+    def address(self) -> str:
+        """IP address of the other end."""
+        peer = self.transport.get_extra_info("peername")
+        return str(peer[0]) if peer else "unknown"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count it, and bound what the kernel holds for it."""
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.socket_buffer_bytes)
+        if not self._registry.opened(self):
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        super().connection_lost(exc)
+        if self._cut is not None:
+            self._cut.cancel()
+        if self.client is not None:
+            self.client.gone()
+        self._registry.lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer other methods before the WebSocket library sees them: it drops a request with a body unanswered."""
+        if self.request is None and len(self._first_bytes) < 8:
+            self._first_bytes += data[:8]
+            if not any(method.startswith(self._first_bytes[: len(method)]) for method in _METHODS_SERVED):
+                self.transport.write(_WRONG_METHOD)
+                self.transport.close()
+                return
+        super().data_received(data)
+
+    def pause_writing(self) -> None:
+        """The write buffer is full."""
+        super().pause_writing()
+        if self.client is not None:
+            self.client.paused()
+
+    def resume_writing(self) -> None:
+        """The write buffer has drained."""
+        super().resume_writing()
+        if self.client is not None:
+            self.client.resumed()
+
+    def cut_after(self, seconds: float) -> None:
+        """Abort the connection unless it is gone by then."""
+        if self._cut is None:
+            self._cut = self.loop.call_later(seconds, self.transport.abort)
+
+
+class Client:
+    """A subscriber: one WebSocket connection after its handshake.
+
+    Nothing here waits for the client. What goes to it passes through its queue, from which it is written for as long
+    as the transport takes it; the transport says when it takes more.
+
+    Args:
+        connection: open connection.
+        hub: where commands go.
+        router: where subscriptions are kept.
+        limits: of the server.
+        server_info: ``name`` and ``version`` for the welcome.
+    """
+
+    def __init__(
+        self, connection: Connection, hub: Hub, router: Router, limits: Limits, server_info: dict[str, str]
+    ) -> None:
+        self.queue = SubscriberQueue(limits.queue_bytes, limits.queue_messages)
+        self.sent_messages = 0
+        self._connection = connection
+        self._hub = hub
+        self._router = router
+        self._limits = limits
+        self._last_sub = 0
+        self._closing: asyncio.Task[None] | None = None
+        self._commands: set[asyncio.Task[None]] = set()
+        self._stall: asyncio.TimerHandle | None = None
+        self._stall_size = 0
+        connection.client = self
+        welcome = {
+            "op": "welcome",
+            "api": API_VERSION,
+            "server": server_info,
+            "role": "operator",
+            "time_ns": time.time_ns(),
+        }
+        self.queue.put_control(encode_json(welcome))
+        router.add(self)
+        self.flush()
+
+    @property
+    def address(self) -> str:
+        """IP address of the client."""
+        return self._connection.address
+
+    @property
+    def too_slow(self) -> bool:
+        """Whether it was closed because it read too slowly."""
+        return self._closing is not None
+
+    async def serve(self) -> None:
+        """Carry out what the client asks for until the connection ends."""
+        try:
+            async for message in self._connection:
+                self.receive(message)
+        except ConnectionClosed:
+            pass
+        finally:
+            self.gone()
+            if self._commands:
+                await asyncio.wait(self._commands)
+            if self._closing is not None:
+                await self._closing
+
+    def gone(self) -> None:
+        """The connection has ended: let go of everything. May be called again."""
+        self._router.remove(self)
+        if self._stall is not None:
+            self._stall.cancel()
+        for task in self._commands:
+            task.cancel()
+
+    # ---------------------------------------------------------------- sending
+
+    def flush(self) -> None:
+        """Write what waits, as far as the transport takes it now; close a client that is hopelessly behind."""
+        connection, queue = self._connection, self.queue
+        if self._closing is not None:
+            return
+        while not connection.paused:
+            message = queue.pop()
+            if message is None:
+                return
+            self.sent_messages += 1
+            broadcast((connection,), message.data, text=message.text)
+        if queue.hopeless:
+            self.close_slow("the answers alone fill the queue")
+
+    def paused(self) -> None:
+        """The transport takes no more; watch whether the client reads at all."""
+        self._stall_size = self._connection.transport.get_write_buffer_size()
+        self._watch()
+
+    def resumed(self) -> None:
+        """The transport takes more."""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        self.flush()
+
+    def _watch(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+        self._stall = self._connection.loop.call_later(self._limits.stall_s, self._check_progress)
+
+    def _check_progress(self) -> None:
+        size = self._connection.transport.get_write_buffer_size()
+        if size < self._stall_size:
+            self._stall_size = size
+            self._watch()
+        else:
+            self.close_slow(f"nothing was read for {self._limits.stall_s:g} s")
+
+    def close_slow(self, reason: str) -> None:
+        """Close with 1013 (try again later); cut the connection if that cannot be delivered in time."""
+        if self._closing is not None or self._connection.protocol.state is not State.OPEN:
+            return
+        _log.warning("subscriber %s is hopelessly behind and was closed: %s", self.address, reason)
+        self.gone()
+        self.queue = SubscriberQueue(0, 0)
+        self._connection.cut_after(self._limits.abort_s)
+        self._closing = self._connection.loop.create_task(
+            self._connection.close(CloseCode.TRY_AGAIN_LATER, f"too slow: {reason}")
+        )
+
+    # --------------------------------------------------------------- requests
+
+    def room(self) -> bool:
+        """Whether the connection may have one more subscription."""
+        return self._router.load(self) < self._limits.subscriptions
+
+    def new_sub(self) -> int:
+        """A number for a new subscription, 1 … 65535; none is used twice.
+
+        Raises:
+            RequestError: ``too_many`` when all are used.
+        """
+        if self._last_sub == _SUB_MAX:
+            raise RequestError("too_many", "this connection has used all subscription numbers; open a new one")
+        self._last_sub += 1
+        return self._last_sub
+
+    def receive(self, message: str | bytes) -> None:
+        """Carry out one message of the client; what is wrong with it is answered with ``error``."""
+        try:
+            if isinstance(message, bytes):
+                raise RequestError("bad_request", "binary messages are not understood; send JSON text")
+            request = parse_request(message)
+            match request:
+                case Subscribe():
+                    self._subscribe(request)
+                case Unsubscribe():
+                    self._unsubscribe(request)
+                case Command():
+                    self._command(request)
+        except RequestError as error:
+            self._say(error_message(error.request, error.code, str(error)))
+
+    def _say(self, message: bytes) -> None:
+        self.queue.put_control(message)
+        self.flush()
+
+    def _subscribe(self, request: Subscribe) -> None:
+        if request.since is not None:
+            if request.device == "*":
+                raise RequestError("bad_request", 'since needs one device, not "*"', request.id)
+            raise RequestError("unsupported", "this version of the bridge cannot resume with since", request.id)
+        if request.mode != "every":
+            raise RequestError("unsupported", f"this version of the bridge has no mode {request.mode}", request.id)
+        made = self._router.subscribe(self, request)
+        self._say(answer("subscribed", request.id, subscriptions=[item.describe() for item in made]))
+        for subscription in made:
+            self._router.send_latest(subscription)
+        self.flush()
+
+    def _unsubscribe(self, request: Unsubscribe) -> None:
+        if (request.sub is None) == (request.request is None):
+            raise RequestError("bad_request", "unsubscribe: either sub or request is needed", request.id)
+        ended = [
+            item
+            for item in self._router.subscriptions(self)
+            if (item.feed.sub == request.sub if request.request is None else item.request == request.request)
+        ]
+        wildcards = [
+            item
+            for item in self._router.wildcards(self)
+            if request.request is not None and item.request.id == request.request
+        ]
+        if not ended and not wildcards:
+            what = f"subscription {request.sub}" if request.request is None else f"request {request.request!r}"
+            raise RequestError("unknown_subscription", f"this connection has no {what}", request.id)
+        for subscription in ended:
+            self._router.unsubscribe(subscription)
+        for wildcard in wildcards:
+            self._router.end_wildcard(wildcard)
+        self._say(answer("ok", request.id))
+
+    def _command(self, request: Command) -> None:
+        if len(self._commands) >= self._limits.commands:
+            raise RequestError("too_many", "too many commands wait for their board; wait for answers", request.id)
+        device = self._hub.devices.get(request.device)
+        if device is None:
+            raise RequestError("unknown_device", f"there is no device {request.device[:80]!r}", request.id)
+        try:
+            args = to_wire(device, request.name, request.args, time.monotonic_ns())
+        except CommandError as error:
+            raise RequestError(error.code, str(error), request.id) from None
+        task = self._connection.loop.create_task(self._run(request, args))
+        self._commands.add(task)
+        task.add_done_callback(self._commands.discard)
+
+    async def _run(self, request: Command, args: dict[str, int]) -> None:
+        self._say(await self._outcome(request, args))
+
+    async def _outcome(self, request: Command, args: dict[str, int]) -> bytes:
+        try:
+            async with asyncio.timeout(self._limits.command_s):
+                done = await self._hub.command(request.device, request.name, args)
+        except TimeoutError:
+            text = f"{request.name}: no answer within {self._limits.command_s:g} s"
+            return result_message(request.id, {}, code="timeout", text=text)
+        except CommandError as error:
+            if error.code == "timeout":
+                return result_message(request.id, {}, code="timeout", text=str(error))
+            return error_message(request.id, error.code, str(error))
+        except BridgeError as error:
+            return error_message(request.id, "offline", str(error))
+        except Exception:  # noqa: BLE001 - a handler is foreign code, and each request gets exactly one answer
+            _log.exception("command %s failed", request.name)
+            return error_message(request.id, "internal", f"{request.name}: the bridge failed; its log says more")
+        if done.ok:
+            return result_message(request.id, result_data(done))
+        return result_message(request.id, result_data(done), code=done.status, text=refusal_text(done, request.args))
