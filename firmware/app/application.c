@@ -1,0 +1,234 @@
+#include "app/application.h"
+
+#include <stdalign.h>
+
+#include "app/boot.h"
+#include "app/commands.h"
+#include "app/health.h"
+#include "app/log.h"
+#include "app/mcu_temp.h"
+#include "app/receiver.h"
+#include "app/sampler.h"
+#include "app/streams.h"
+#include "app/telemetry.h"
+#include "drivers/mpu6050.h"
+#include "hal/adc.h"
+#include "hal/data_ready.h"
+#include "hal/fault.h"
+#include "hal/i2c.h"
+#include "hal/irq.h"
+#include "hal/system.h"
+#include "hal/time.h"
+#include "hal/uart.h"
+#include "hal/watchdog.h"
+
+#define BAUD           921600u
+#define DRAIN_LIMIT_US 200000u /* the longest that a reset waits for the line */
+
+/* A stream of 2-byte samples holds few; a slow one has one sample a batch. */
+#define IMU_SLOTS     6u
+#define SCALAR_SLOTS  6u
+#define SCALAR_BYTES  16u
+#define IMU_SLOT      SAMPLER_SLOT(SAMPLER_BATCH_BYTES)
+#define SCALAR_SLOT   SAMPLER_SLOT(SCALAR_BYTES)
+
+static struct {
+    struct log log;
+    struct streams streams;
+    struct sensor_sink sink;
+    struct bus bus;
+    bool bus_open;
+    bool adc_open;
+    struct mpu6050 imu;
+    struct mcu_temp mcu_temp;
+    struct receiver receiver;
+    struct telemetry telemetry;
+    struct commands commands;
+    struct health health;
+    struct identity identity;
+    uint64_t reset_by_us; /* 0: none wanted */
+    alignas(8) uint8_t imu_slots[IMU_SLOTS * IMU_SLOT];
+    alignas(8) uint8_t imu_temp_slots[SCALAR_SLOTS * SCALAR_SLOT];
+    alignas(8) uint8_t mcu_temp_slots[SCALAR_SLOTS * SCALAR_SLOT];
+} app;
+
+static const struct health_sources sources = {
+    .receiver = &app.receiver,
+    .commands = &app.commands,
+    .mcu_temp = &app.mcu_temp,
+    .log = &app.log,
+    .streams = &app.streams,
+    .telemetry = &app.telemetry,
+};
+
+/* ---- the sensor bus, as drivers see it */
+
+static bool bus_start(void *handle, const struct transfer *transfer)
+{
+    (void)handle;
+    return app.bus_open && hal_i2c_start(transfer);
+}
+
+static bool bus_recover(void *handle)
+{
+    (void)handle;
+    return !app.bus_open || hal_i2c_recover();
+}
+
+static uint32_t bus_lock(void *handle)
+{
+    (void)handle;
+    return hal_irq_save();
+}
+
+static void bus_unlock(void *handle, uint32_t state)
+{
+    (void)handle;
+    hal_irq_restore(state);
+}
+
+static void sensor_log(void *context, enum sensor_log_level level, const char *text)
+{
+    (void)context;
+    log_add(&app.log, hal_time_us(), (enum tp_log_level)level, text);
+}
+
+/* ---- start */
+
+void application_start_system(void)
+{
+    hal_system_start();
+    hal_time_start();
+    hal_watchdog_start();
+    log_init(&app.log);
+    if (hal_system()->emulated) {
+        log_add(&app.log, 0, TP_LOG_LEVEL_WARNING, "no clock tree here, so an emulator: no DMA, I2C or ADC");
+    }
+    if (hal_system()->hse_failed) {
+        log_add(&app.log, 0, TP_LOG_LEVEL_ERROR, "the external oscillator does not start: running from the internal one, 1 %");
+    }
+}
+
+void application_start_identity(void)
+{
+    app.adc_open = hal_adc_open();
+    app.identity.boot_id = boot_next_id();
+    hal_fault_start(app.identity.boot_id);
+    app.identity.reset_cause = boot_reset_cause();
+}
+
+void application_start_line(void)
+{
+    receiver_init(&app.receiver);
+    app.identity.baud = hal_uart_open(BAUD);
+    ASSERT(app.identity.baud != 0); /* every board's clock can make the default rate */
+}
+
+void application_start_sensors(void)
+{
+    uint8_t generation = app.identity.boot_id & 7u;
+    app.sink = streams_sink(&app.streams, sensor_log);
+    app.bus = (struct bus){.start = bus_start, .recover = bus_recover, .lock = bus_lock, .unlock = bus_unlock};
+    app.bus_open = hal_i2c_open();
+    mpu6050_init(&app.imu, &app.bus, &app.sink, STREAM_IMU, hal_data_ready_pin());
+    mcu_temp_init(&app.mcu_temp, &app.sink, STREAM_MCU_TEMP, app.adc_open);
+    streams_bind(&app.streams, STREAM_IMU, &app.imu.sensor, generation, app.imu_slots, IMU_SLOTS, SAMPLER_BATCH_BYTES);
+    streams_bind(&app.streams, STREAM_IMU_TEMP, &app.imu.sensor, generation, app.imu_temp_slots, SCALAR_SLOTS, SCALAR_BYTES);
+    streams_bind(&app.streams, STREAM_MCU_TEMP, &app.mcu_temp.sensor, generation, app.mcu_temp_slots, SCALAR_SLOTS,
+                 SCALAR_BYTES);
+    app.identity.capabilities = (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
+                                (app.bus_open ? TP_CAPABILITIES_SENSOR_BUS : 0u);
+    telemetry_init(&app.telemetry, &app.streams, &app.log, app.identity);
+    commands_init(&app.commands, &app.telemetry, &app.streams, app.identity.baud, app.bus_open ? hal_i2c_rate() : 0);
+    if (app.bus_open) {
+        hal_data_ready_open();
+    }
+}
+
+void application_announce(void)
+{
+    telemetry_describe(&app.telemetry);
+    telemetry_poll(&app.telemetry);
+}
+
+/* ---- interrupts */
+
+void hal_time_on_tick(uint64_t now_us) { mcu_temp_tick(&app.mcu_temp, now_us); }
+
+void hal_data_ready_on_edge(uint64_t now_us) { mpu6050_data_ready(&app.imu, now_us); }
+
+void hal_adc_on_reading(struct hal_adc_reading reading) { mcu_temp_reading(&app.mcu_temp, reading); }
+
+void hal_uart_on_byte(uint8_t byte)
+{
+    uint32_t now_us = byte == 0 ? (uint32_t)hal_time_us() : 0;
+    if (receiver_push(&app.receiver, byte, now_us)) {
+        hal_post(HAL_EVENT_RX);
+    }
+}
+
+void hal_uart_on_sent(void)
+{
+    telemetry_block_sent(&app.telemetry);
+    hal_post(HAL_EVENT_TX);
+}
+
+void hal_uart_on_drained(void) { hal_post(HAL_EVENT_TX); }
+
+/* ---- main loop */
+
+static void handle_commands(uint64_t now_us)
+{
+    uint64_t received_us;
+    while (commands_can_take(&app.commands) && receiver_next(&app.receiver, now_us, &received_us)) {
+        const struct tp_decoder *frame = &app.receiver.decoder;
+        commands_handle(&app.commands, frame->type, frame->payload, frame->payload_size, received_us, now_us);
+    }
+    commands_poll(&app.commands);
+    if (app.commands.health_wanted) {
+        app.commands.health_wanted = false;
+        health_report(&app.health, &sources, now_us);
+    }
+    if (app.commands.reset_wanted && app.reset_by_us == 0) {
+        app.reset_by_us = now_us + DRAIN_LIMIT_US;
+    }
+}
+
+static void expire_batches(uint64_t now_us)
+{
+    for (uint8_t i = 0; i < STREAMS; i++) {
+        uint32_t state = hal_irq_save();
+        sampler_expire(&app.streams.stream[i].sampler, now_us);
+        hal_irq_restore(state);
+    }
+}
+
+static void handle_tick(uint64_t now_us)
+{
+    /* Both are alive: the interrupt that posted the tick and the loop that got it. */
+    hal_watchdog_feed();
+    hal_i2c_poll(now_us);
+    app.imu.sensor.ops->poll(&app.imu.sensor, now_us);
+    expire_batches(now_us);
+    health_poll(&app.health, &sources, now_us);
+}
+
+static void reset_when_drained(uint64_t now_us)
+{
+    if (app.reset_by_us != 0 && (telemetry_drained(&app.telemetry) || now_us >= app.reset_by_us)) {
+        hal_system_reset();
+    }
+}
+
+void application_handle(uint32_t events)
+{
+    uint64_t now_us = hal_time_us();
+    if ((events & HAL_EVENT_TICK) != 0) {
+        handle_tick(now_us);
+    }
+    if ((events & (HAL_EVENT_RX | HAL_EVENT_TX | HAL_EVENT_TICK)) != 0) {
+        handle_commands(now_us);
+    }
+    telemetry_poll(&app.telemetry);
+    reset_when_drained(now_us);
+}

@@ -1,0 +1,88 @@
+#include "app/health.h"
+
+#include "hal/i2c.h"
+#include "hal/irq.h"
+#include "hal/system.h"
+#include "hal/uart.h"
+
+#define PERIOD_US 1000000u
+
+_Static_assert((int)SENSOR_FAILING == (int)TP_STREAM_STATE_FAILING, "the values of the wire");
+_Static_assert((int)SENSOR_MISSING == (int)TP_STREAM_STATE_MISSING, "the values of the wire");
+
+/* Share of the window that the core was awake. The window ends when a second or more has passed. */
+static void measure_load(struct health *health, uint64_t now_us)
+{
+    uint32_t cycles_per_us = hal_system()->clock_hz / 1000000u;
+    uint32_t asleep = hal_cycles_asleep();
+    uint64_t asleep_us = (asleep - health->window_asleep) / cycles_per_us;
+    uint64_t window_us = now_us - health->window_start_us;
+    if (window_us != 0) {
+        uint64_t awake_us = asleep_us < window_us ? window_us - asleep_us : 0;
+        health->cpu_permille = (uint16_t)((uint32_t)awake_us * 1000u / (uint32_t)window_us);
+    }
+    health->window_start_us = now_us;
+    health->window_asleep = asleep;
+}
+
+static void snapshot(const struct streams *streams, struct tp_stream_health *out)
+{
+    for (uint8_t i = 0; i < STREAMS; i++) {
+        const struct stream *stream = &streams->stream[i];
+        const struct sampler *sampler = &stream->sampler;
+        uint32_t state = hal_irq_save(); /* the numbers of one moment */
+        out[i] = (struct tp_stream_health){
+            .stream = i,
+            .state = (uint8_t)stream->sensor->ops->state(stream->sensor),
+            .next_index = sampler->next_index,
+            .lost_fifo = sampler->lost_fifo,
+            .lost_ring = sampler->lost_ring,
+            .lost_bus = sampler->lost_bus,
+        };
+        hal_irq_restore(state);
+    }
+}
+
+void health_report(struct health *health, const struct health_sources *sources, uint64_t now_us)
+{
+    struct hal_uart_errors uart = hal_uart_errors();
+    struct hal_i2c_errors bus = hal_i2c_errors();
+    const struct tp_decoder *decoder = &sources->receiver->decoder;
+    struct tp_health message = {
+        .time_us = now_us,
+        .uptime_s = (uint32_t)(now_us / 1000000u),
+        .cpu_permille = health->cpu_permille,
+        .stack_free = (uint16_t)hal_system_stack_free(),
+        .supply_mv = sources->mcu_temp->supply_mv,
+        .mcu_cdegc = mcu_temp_cdegc(sources->mcu_temp),
+        .rx_overrun = uart.overrun + sources->receiver->dropped,
+        .rx_framing = uart.framing,
+        .rx_noise = uart.noise,
+        .refused_cobs = decoder->damage_cobs,
+        .refused_crc = decoder->damage_crc,
+        .refused_length = decoder->damage_short + decoder->damage_long + sources->commands->refused_length,
+        .refused_type = sources->commands->refused_type,
+        .dropped_messages = sources->log->dropped + sources->telemetry->health_replaced,
+        .bus_nack = bus.nack,
+        .bus_error = bus.bus,
+        .bus_timeout = bus.timeout,
+    };
+    snapshot(sources->streams, sources->telemetry->stream_health);
+    telemetry_health(sources->telemetry, &message);
+}
+
+void health_poll(struct health *health, const struct health_sources *sources, uint64_t now_us)
+{
+    if (now_us < health->next_us) {
+        return;
+    }
+    if (health->next_us == 0) { /* the start counts from here */
+        health->window_start_us = now_us;
+        health->window_asleep = hal_cycles_asleep();
+        health->next_us = now_us + PERIOD_US;
+        return;
+    }
+    health->next_us += PERIOD_US;
+    measure_load(health, now_us);
+    health_report(health, sources, now_us);
+}

@@ -1,0 +1,125 @@
+#include "app/sampler.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "hal/irq.h"
+
+_Static_assert(offsetof(struct batch, payload) + TP_SAMPLES_SIZE == BATCH_HEAD, "samples follow the header");
+
+static struct batch *slot(const struct sampler *sampler, uint8_t number)
+{
+    return (struct batch *)(void *)(sampler->slots + (uint32_t)number * sampler->slot_size);
+}
+
+static uint8_t after(const struct sampler *sampler, uint8_t number)
+{
+    return (uint8_t)(number + 1u == sampler->slot_count ? 0 : number + 1u);
+}
+
+void sampler_init(struct sampler *sampler, uint8_t stream, uint8_t sample_size, uint8_t generation, void *memory,
+                  uint8_t slot_count, uint16_t capacity)
+{
+    ASSERT(sample_size <= capacity && slot_count >= 2 && generation < 8);
+    *sampler = (struct sampler){
+        .slots = memory,
+        .slot_size = SAMPLER_SLOT(capacity),
+        .slot_count = slot_count,
+        .capacity = capacity,
+        .sample_size = sample_size,
+        .stream = stream,
+        .generation = generation,
+    };
+}
+
+void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz)
+{
+    ASSERT(rate_mhz != 0);
+    sampler->period_us = 1000000000u / rate_mhz;
+    sampler->latency_us = rate_mhz >= SAMPLER_FAST_MHZ ? SAMPLER_FAST_LATENCY_US : SAMPLER_SLOW_LATENCY_US;
+}
+
+static void close(struct sampler *sampler)
+{
+    if (sampler->open != NULL) {
+        sampler->open = NULL;
+        sampler->head = after(sampler, sampler->head);
+        hal_post(HAL_EVENT_SAMPLES);
+    }
+}
+
+static struct batch *open(struct sampler *sampler, uint64_t time_us)
+{
+    if (after(sampler, sampler->head) == sampler->tail) {
+        return NULL;
+    }
+    struct batch *batch = slot(sampler, sampler->head);
+    batch->time_us = time_us;
+    batch->index = sampler->next_index;
+    batch->generation = sampler->generation;
+    batch->size = 0;
+    sampler->open = batch;
+    return batch;
+}
+
+static void copy(uint8_t *to, const void *sample, uint32_t n)
+{
+    if (n == 12) { /* the common size: three words, without a loop or a call */
+        memcpy(to, sample, 12);
+    } else {
+        memcpy(to, sample, n);
+    }
+}
+
+void sampler_push(struct sampler *sampler, uint64_t time_us, const void *sample)
+{
+    struct batch *batch = sampler->open;
+    if (batch == NULL) {
+        batch = open(sampler, time_us);
+        if (batch == NULL) {
+            sampler_lose(sampler, &sampler->lost_ring);
+            return;
+        }
+    }
+    sampler->next_index++;
+    copy((uint8_t *)batch + BATCH_HEAD + batch->size, sample, sampler->sample_size);
+    batch->size = (uint16_t)(batch->size + sampler->sample_size);
+    bool full = batch->size + sampler->sample_size > sampler->capacity;
+    if (full || (uint32_t)(time_us - batch->time_us) + sampler->period_us > sampler->latency_us) {
+        close(sampler);
+    }
+}
+
+void sampler_lose(struct sampler *sampler, volatile uint32_t *counter)
+{
+    close(sampler);
+    sampler->next_index++;
+    ++*counter;
+}
+
+void sampler_change(struct sampler *sampler, uint32_t rate_mhz)
+{
+    close(sampler);
+    sampler->generation = (sampler->generation + 1u) & 7u;
+    sampler_set_rate(sampler, rate_mhz);
+}
+
+void sampler_interrupt(struct sampler *sampler) { close(sampler); }
+
+void sampler_expire(struct sampler *sampler, uint64_t now_us)
+{
+    if (sampler->open != NULL && now_us - sampler->open->time_us >= sampler->latency_us) {
+        close(sampler);
+    }
+}
+
+struct batch *sampler_oldest(const struct sampler *sampler)
+{
+    return sampler->head == sampler->tail ? NULL : slot(sampler, sampler->tail);
+}
+
+void sampler_release(struct sampler *sampler)
+{
+    ASSERT(sampler->head != sampler->tail);
+    sampler->tail = after(sampler, sampler->tail);
+}

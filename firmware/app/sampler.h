@@ -1,0 +1,76 @@
+/* Batches of one stream: numbers the ticks, collects samples into payloads of SAMPLES, counts what is lost.
+ *
+ *     slots   [ closed ][ closed ][  open   ][  free   ]      one writer (the sensor's interrupts),
+ *              tail ->             head ->                    one reader (the main loop)
+ *
+ * A batch is closed when the next sample would not fit or would come after the latency bound, and at every hole, every change
+ * of descriptor and every interruption: it never spans one. While no slot is free ticks are counted as lost.
+ */
+#ifndef APP_SAMPLER_H
+#define APP_SAMPLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/check.h"
+#include "tp_messages.h"
+
+#define SAMPLER_BATCH_BYTES     240u    /* of samples, SPEC.md "Streams, generations, indexes" */
+#define SAMPLER_FAST_MHZ        500000u /* from this rate on the shorter bound holds */
+#define SAMPLER_FAST_LATENCY_US 20000u
+#define SAMPLER_SLOW_LATENCY_US 50000u
+
+/* A batch as it lies in its slot; the samples follow the struct, aligned to 4. */
+struct batch {
+    uint64_t time_us; /* of the first sample */
+    uint32_t index;   /* of the first sample */
+    uint16_t size;    /* bytes of samples */
+    uint8_t generation;
+    uint8_t reserved[2];
+    uint8_t payload[TP_SAMPLES_SIZE]; /* header of SAMPLES, written when it is sent; samples follow without a gap */
+};
+#define BATCH_HEAD 28u /* offset of the samples */
+
+/* Bytes of a slot for a stream whose batches hold `bytes` of samples. */
+#define SAMPLER_SLOT(bytes) ((BATCH_HEAD + (bytes) + 7u) / 8u * 8u)
+
+struct sampler {
+    uint8_t *slots;
+    uint16_t slot_size;
+    uint16_t capacity; /* bytes of samples in a batch */
+    uint8_t slot_count;
+    uint8_t sample_size;
+    uint8_t stream;
+    volatile uint8_t generation;
+    uint32_t period_us;
+    uint32_t latency_us;
+    struct batch *open;
+    volatile uint8_t head; /* slot to write to */
+    volatile uint8_t tail; /* oldest closed slot; head == tail: none */
+    volatile uint32_t next_index;
+    volatile uint32_t lost_fifo;
+    volatile uint32_t lost_ring;
+    volatile uint32_t lost_bus;
+};
+
+/* `memory` holds slot_count slots of SAMPLER_SLOT(capacity) bytes, aligned to 8. One slot stays free. */
+void sampler_init(struct sampler *sampler, uint8_t stream, uint8_t sample_size, uint8_t generation, void *memory,
+                  uint8_t slot_count, uint16_t capacity);
+
+/* Sets the rate without a new generation: before the first sample. */
+void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz);
+
+/* Sensor's interrupt, or interrupts masked: */
+void sampler_push(struct sampler *sampler, uint64_t time_us, const void *sample); /* a tick and its sample */
+void sampler_lose(struct sampler *sampler, volatile uint32_t *counter);           /* a tick without; counter is one of its own */
+void sampler_change(struct sampler *sampler, uint32_t rate_mhz); /* new descriptor: next generation */
+void sampler_interrupt(struct sampler *sampler);                 /* the next sample does not follow the last */
+
+/* Main loop, interrupts masked: closes a batch that waits for a sensor that has stopped. */
+void sampler_expire(struct sampler *sampler, uint64_t now_us);
+
+/* Main loop: the oldest closed batch, or NULL. Stays until sampler_release(). */
+struct batch *sampler_oldest(const struct sampler *sampler);
+void sampler_release(struct sampler *sampler);
+
+#endif

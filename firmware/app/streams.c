@@ -1,0 +1,78 @@
+#include "app/streams.h"
+
+#include "hal/irq.h"
+
+uint8_t streams_which(const struct streams *streams, uint8_t number)
+{
+    return (uint8_t)(number - streams->stream[number].sensor->first_stream);
+}
+
+const struct sensor_stream *streams_descriptor(const struct streams *streams, uint8_t number)
+{
+    return &streams->stream[number].sensor->streams[streams_which(streams, number)];
+}
+
+struct stream_snapshot streams_snapshot(const struct streams *streams, uint8_t number)
+{
+    uint32_t state = hal_irq_save();
+    struct stream_snapshot snapshot = {
+        .descriptor = *streams_descriptor(streams, number),
+        .generation = streams->stream[number].sampler.generation,
+    };
+    hal_irq_restore(state);
+    return snapshot;
+}
+
+static void sample(void *context, uint8_t number, uint64_t time_us, const void *data)
+{
+    struct streams *streams = context;
+    sampler_push(&streams->stream[number].sampler, time_us, data);
+}
+
+static void lost(void *context, uint8_t number, enum sensor_loss cause)
+{
+    struct streams *streams = context;
+    struct sampler *sampler = &streams->stream[number].sampler;
+    sampler_lose(sampler, cause == SENSOR_LOST_FIFO ? &sampler->lost_fifo : &sampler->lost_bus);
+}
+
+static void changed(void *context, uint8_t number)
+{
+    struct streams *streams = context;
+    uint32_t state = hal_irq_save();
+    sampler_change(&streams->stream[number].sampler, streams_descriptor(streams, number)->rate_mhz);
+    streams->changed |= 1u << number;
+    hal_irq_restore(state);
+    hal_post(HAL_EVENT_SAMPLES);
+}
+
+static void interrupted(void *context, uint8_t number)
+{
+    struct streams *streams = context;
+    uint32_t state = hal_irq_save();
+    sampler_interrupt(&streams->stream[number].sampler);
+    hal_irq_restore(state);
+}
+
+struct sensor_sink streams_sink(struct streams *streams,
+                                void (*log)(void *context, enum sensor_log_level level, const char *text))
+{
+    return (struct sensor_sink){
+        .context = streams,
+        .sample = sample,
+        .lost = lost,
+        .changed = changed,
+        .interrupted = interrupted,
+        .log = log,
+    };
+}
+
+void streams_bind(struct streams *streams, uint8_t number, struct sensor *sensor, uint8_t generation, void *memory,
+                  uint8_t slot_count, uint16_t capacity)
+{
+    struct stream *stream = &streams->stream[number];
+    stream->sensor = sensor;
+    const struct sensor_stream *descriptor = streams_descriptor(streams, number);
+    sampler_init(&stream->sampler, number, descriptor->sample_size, generation, memory, slot_count, capacity);
+    sampler_set_rate(&stream->sampler, descriptor->rate_mhz);
+}

@@ -1,0 +1,43 @@
+/* The streams of this board: number -> sensor and sampler. */
+#ifndef APP_STREAMS_H
+#define APP_STREAMS_H
+
+#include <stdint.h>
+
+#include "app/sampler.h"
+#include "drivers/sensor.h"
+
+#define STREAMS 3u
+enum { STREAM_IMU = 0, STREAM_IMU_TEMP = 1, STREAM_MCU_TEMP = 2 };
+
+struct stream {
+    struct sensor *sensor;
+    struct sampler sampler;
+};
+
+struct streams {
+    struct stream stream[STREAMS];
+    volatile uint32_t changed; /* bit per stream: a new descriptor waits to be sent */
+};
+
+/* Descriptor and generation that belong together, copied with interrupts masked. */
+struct stream_snapshot {
+    struct sensor_stream descriptor;
+    uint8_t generation;
+};
+
+const struct sensor_stream *streams_descriptor(const struct streams *streams, uint8_t number);
+struct stream_snapshot streams_snapshot(const struct streams *streams, uint8_t number);
+
+/* A stream's number within its sensor. */
+uint8_t streams_which(const struct streams *streams, uint8_t number);
+
+/* The sink that every sensor of the board feeds; `log` goes where the caller says. */
+struct sensor_sink streams_sink(struct streams *streams,
+                                void (*log)(void *context, enum sensor_log_level level, const char *text));
+
+/* Gives a stream its sensor and its sampler; all sensors are initialised before the first of these. */
+void streams_bind(struct streams *streams, uint8_t number, struct sensor *sensor, uint8_t generation, void *memory,
+                  uint8_t slot_count, uint16_t capacity);
+
+#endif

@@ -1,0 +1,90 @@
+/* The shape of a sensor. A sensor feeds one or more streams into a sink; it finds itself, and again when it was gone.
+ *
+ *     application --poll, data_ready, set_rate--> sensor --transfers--> bus
+ *     application <--sample, lost, changed, log-- sensor
+ */
+#ifndef DRIVERS_SENSOR_H
+#define DRIVERS_SENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/check.h"
+
+/* The values of these enums are those of the wire (protocol/messages.toml); the application checks that. */
+enum sensor_state { SENSOR_STOPPED, SENSOR_STREAMING, SENSOR_MISSING, SENSOR_FAILING };
+enum sensor_field_type { SENSOR_U8, SENSOR_I8, SENSOR_U16, SENSOR_I16, SENSOR_U32, SENSOR_I32, SENSOR_F32 };
+enum sensor_log_level { SENSOR_LOG_DEBUG, SENSOR_LOG_INFO, SENSOR_LOG_WARNING, SENSOR_LOG_ERROR };
+
+/* Why a tick of the sensor gave no sample. */
+enum sensor_loss {
+    SENSOR_LOST_FIFO, /* overwritten before it could be read */
+    SENSOR_LOST_BUS,  /* the bus failed */
+};
+
+/* One field of a sample: SI value = raw * scale + offset. */
+struct sensor_field {
+    enum sensor_field_type type;
+    float scale;
+    float offset;
+    float full_scale; /* largest magnitude in SI; 0 where there is none */
+    const char *name;
+    const char *unit;
+};
+
+/* Descriptor of a stream. What changes while the board runs changes only in front of sensor_sink.changed(). */
+struct sensor_stream {
+    const char *name;
+    const char *part;
+    const struct sensor_field *fields;
+    uint8_t field_count;
+    uint8_t sample_size; /* bytes, fields packed, little-endian */
+    uint16_t fifo_depth;
+    uint16_t bus_bits; /* bits on the sensor bus for one sample, framing included */
+    uint32_t rate_mhz;
+    uint32_t group_delay_us;
+};
+
+/* Where samples go. All but log() may be called from an interrupt; never nested for one sensor. */
+struct sensor_sink {
+    void *context;
+    void (*sample)(void *context, uint8_t stream, uint64_t time_us, const void *sample);
+    void (*lost)(void *context, uint8_t stream, enum sensor_loss cause);
+    void (*changed)(void *context, uint8_t stream);     /* samples from here on follow the new descriptor */
+    void (*interrupted)(void *context, uint8_t stream); /* the sensor is gone: the next sample does not follow the last */
+    void (*log)(void *context, enum sensor_log_level level, const char *text); /* main loop */
+};
+
+enum sensor_rate_status {
+    SENSOR_RATE_DONE,
+    SENSOR_RATE_PENDING, /* ask rate_status() until it says something else */
+    SENSOR_RATE_BUSY,    /* another change is under way; nothing happened */
+    SENSOR_RATE_FAILED,  /* the sensor did not take it; the old rate is in force */
+};
+
+struct sensor;
+
+/* Main loop only. `which` counts the streams of this sensor from 0. */
+struct sensor_ops {
+    void (*poll)(struct sensor *sensor, uint64_t now_us); /* about every 10 ms */
+    enum sensor_state (*state)(const struct sensor *sensor);
+    /* Rates that the stream can have; equal where its rate cannot be set. */
+    void (*rate_range)(const struct sensor *sensor, uint8_t which, uint32_t *lowest_mhz, uint32_t *highest_mhz);
+    /* The rate of the sensor that is nearest to one within the range. */
+    uint32_t (*nearest_rate)(const struct sensor *sensor, uint8_t which, uint32_t wanted_mhz);
+    enum sensor_rate_status (*set_rate)(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
+                                        uint64_t now_us) WARN_UNUSED;
+    enum sensor_rate_status (*rate_status)(const struct sensor *sensor);
+};
+
+/* First member of each sensor's own struct. */
+struct sensor {
+    const struct sensor_ops *ops;
+    const struct sensor_sink *sink;
+    struct sensor_stream *streams;
+    uint8_t stream_count;
+    uint8_t first_stream; /* stream number of streams[0] */
+};
+
+#endif

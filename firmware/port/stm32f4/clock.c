@@ -1,0 +1,77 @@
+/* Clock tree: HSE (or HSI) -> PLL -> core, and the emulator verdict. RM0383 6.2, RM0090 7.2. */
+#include "clock.h"
+
+#include "board.h"
+#include "registers.h"
+
+#define HSI_HZ            16000000u
+#define EMULATOR_CLOCK_HZ 168000000u /* QEMU's netduinoplus2, whatever RCC says */
+
+/* Bounds of the waits, in reads of the register (3 cycles or more each at 16 MHz). HSI and PLL are ready after 4 us and
+ * 300 us, a crystal after some milliseconds (DS10314 6.3.8 to 6.3.11, DS8626 5.3.8 to 5.3.11). */
+#define READY_READS     10000u
+#define HSE_READY_READS 200000u
+
+static bool wait_for(volatile uint32_t *reg, uint32_t mask, uint32_t value, uint32_t reads)
+{
+    while (reads-- != 0) {
+        if ((*reg & mask) == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t ppre(uint32_t divider)
+{
+    return divider == 1 ? RCC_CFGR_PPRE_DIV1 : divider == 2 ? RCC_CFGR_PPRE_DIV2 : RCC_CFGR_PPRE_DIV4;
+}
+
+struct clocks clock_start(void)
+{
+    struct clocks clocks = {
+        .core_hz = EMULATOR_CLOCK_HZ,
+        .apb1_hz = EMULATOR_CLOCK_HZ / BOARD_APB1_DIV,
+        .apb2_hz = EMULATOR_CLOCK_HZ / BOARD_APB2_DIV,
+    };
+
+    /* The internal oscillator runs already: its ready flag cannot stay away on silicon. */
+    RCC->CR |= RCC_CR_HSION;
+    if (!wait_for(&RCC->CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY, READY_READS)) {
+        clocks.emulated = true;
+        return clocks;
+    }
+
+    RCC->APB1ENR |= RCC_APB1ENR_PWREN;
+    (void)RCC->APB1ENR; /* errata: a clock needs two cycles after its enable bit */
+    PWR->CR |= PWR_CR_VOS;
+    /* No prefetch: the first revision of the F405 cannot (ES0182), and the caches hide the wait states. */
+    FLASH->ACR = FLASH_ACR_ICEN | FLASH_ACR_DCEN | BOARD_FLASH_WAIT;
+    (void)FLASH->ACR;
+
+    RCC->CR |= RCC_CR_HSEON | (BOARD_HSE_BYPASS ? RCC_CR_HSEBYP : 0u);
+    clocks.hse_failed = !wait_for(&RCC->CR, RCC_CR_HSERDY, RCC_CR_HSERDY, HSE_READY_READS);
+
+    /* VCO input 1 or 2 MHz; from HSI the same VCO rate by way of 1 MHz */
+    uint32_t m = BOARD_PLL_M;
+    uint32_t n = BOARD_PLL_N;
+    uint32_t source = RCC_PLLCFGR_PLLSRC;
+    if (clocks.hse_failed) {
+        m = HSI_HZ / 1000000u;
+        n = BOARD_HSE_HZ / BOARD_PLL_M * BOARD_PLL_N / 1000000u;
+        source = 0;
+    }
+    RCC->PLLCFGR = m | n << 6 | (BOARD_PLL_P / 2u - 1u) << 16 | source | BOARD_PLL_Q << 24;
+    RCC->CFGR = ppre(BOARD_APB1_DIV) << RCC_CFGR_PPRE1_Pos | ppre(BOARD_APB2_DIV) << RCC_CFGR_PPRE2_Pos;
+    RCC->CR |= RCC_CR_PLLON;
+    clocks.core_hz = HSI_HZ;
+    if (wait_for(&RCC->CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, READY_READS)) {
+        RCC->CFGR |= RCC_CFGR_SW_PLL;
+        if (wait_for(&RCC->CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL, READY_READS)) {
+            clocks.core_hz = BOARD_CLOCK_HZ;
+        }
+    }
+    clocks.apb1_hz = clocks.core_hz / BOARD_APB1_DIV;
+    clocks.apb2_hz = clocks.core_hz / BOARD_APB2_DIV;
+    return clocks;
+}

@@ -1,0 +1,48 @@
+#include "gpio.h"
+
+#include "registers.h"
+
+enum { MODE_INPUT = 0, MODE_OUTPUT = 1, MODE_ALTERNATE = 2 };
+enum { SPEED_FAST = 2 };
+
+static struct gpio *gpio_of(char port) { return GPIO(port - 'A'); }
+
+static uint32_t with_field(uint32_t value, unsigned pin, uint32_t field)
+{
+    return (value & ~(3u << (2u * pin))) | field << (2u * pin);
+}
+
+static void set_mode(char port, unsigned pin, uint32_t mode, bool open_drain, enum gpio_pull pull)
+{
+    RCC->AHB1ENR |= BIT(port - 'A');
+    (void)RCC->AHB1ENR;
+    struct gpio *gpio = gpio_of(port);
+    gpio->OTYPER = open_drain ? gpio->OTYPER | BIT(pin) : gpio->OTYPER & ~BIT(pin);
+    gpio->OSPEEDR = with_field(gpio->OSPEEDR, pin, mode == MODE_INPUT ? 0u : SPEED_FAST);
+    gpio->PUPDR = with_field(gpio->PUPDR, pin, (uint32_t)pull);
+    gpio->MODER = with_field(gpio->MODER, pin, mode);
+}
+
+void gpio_input(char port, unsigned pin, enum gpio_pull pull) { set_mode(port, pin, MODE_INPUT, false, pull); }
+
+void gpio_output(char port, unsigned pin, bool open_drain, bool high)
+{
+    RCC->AHB1ENR |= BIT(port - 'A');
+    (void)RCC->AHB1ENR;
+    gpio_write(port, pin, high);
+    set_mode(port, pin, MODE_OUTPUT, open_drain, GPIO_FLOATING);
+}
+
+void gpio_alternate(char port, unsigned pin, unsigned function, bool open_drain, enum gpio_pull pull)
+{
+    RCC->AHB1ENR |= BIT(port - 'A');
+    (void)RCC->AHB1ENR;
+    volatile uint32_t *afr = pin < 8 ? &gpio_of(port)->AFRL : &gpio_of(port)->AFRH;
+    unsigned shift = 4u * (pin % 8u);
+    *afr = (*afr & ~(15u << shift)) | (uint32_t)function << shift;
+    set_mode(port, pin, MODE_ALTERNATE, open_drain, pull);
+}
+
+void gpio_write(char port, unsigned pin, bool high) { gpio_of(port)->BSRR = high ? BIT(pin) : BIT(pin + 16u); }
+
+bool gpio_read(char port, unsigned pin) { return (gpio_of(port)->IDR & BIT(pin)) != 0; }

@@ -1,0 +1,51 @@
+/* The microsecond clock: ticks of SysTick times HAL_TICK_US, plus what has passed of the running tick.
+ *
+ *     VAL   N-1 ... 2  1  0 | N-1 ...        counts down; becomes 0 at the wrap, which also pends the interrupt
+ *     base  ------ b -------|--- b + 1 tick  advanced by the handler
+ *
+ * A reader with interrupts masked may find the wrap done and the handler not run: PENDSTSET tells. SysTick has priority 0, so
+ * nobody can come between its start and the moment it has advanced the base.
+ */
+#include "hal/time.h"
+
+#include "hal/irq.h"
+#include "hal/system.h"
+#include "registers.h"
+#include "vectors.h"
+
+static struct {
+    volatile uint64_t base_us;
+    uint32_t cycles_per_tick;
+    uint32_t cycles_per_us;
+} clock;
+
+void hal_time_start(void)
+{
+    clock.cycles_per_us = hal_system()->clock_hz / 1000000u;
+    clock.cycles_per_tick = clock.cycles_per_us * HAL_TICK_US;
+    SCB->SHPR[15 - 4] = 0; /* SysTick: exception 15, priority 0 */
+    SYSTICK->LOAD = clock.cycles_per_tick - 1u;
+    SYSTICK->VAL = 0;
+    SYSTICK->CTRL = SYSTICK_CTRL_ENABLE | SYSTICK_CTRL_TICKINT | SYSTICK_CTRL_CLKSOURCE;
+}
+
+uint64_t hal_time_us(void)
+{
+    uint32_t state = hal_irq_save();
+    uint64_t now_us = clock.base_us;
+    uint32_t left = SYSTICK->VAL;
+    if ((SCB->ICSR & SCB_ICSR_PENDSTSET) != 0) {
+        left = SYSTICK->VAL; /* surely read after the wrap */
+        now_us += HAL_TICK_US;
+    }
+    hal_irq_restore(state);
+    uint32_t passed = left == 0 ? 0 : clock.cycles_per_tick - left;
+    return now_us + passed / clock.cycles_per_us;
+}
+
+void systick_isr(void)
+{
+    clock.base_us += HAL_TICK_US;
+    hal_post(HAL_EVENT_TICK);
+    hal_time_on_tick(clock.base_us);
+}
