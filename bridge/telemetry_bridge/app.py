@@ -138,6 +138,8 @@ class Line:
             raise LinkError(self._why_no_hello()) from None
 
     def _why_no_hello(self) -> str:
+        if self._session.refusal:
+            return self._session.refusal
         if self._session.handshake is Handshake.WAITING_GARBAGE:
             return (
                 f"{self._link.uri}: bytes come, but no telemetry frames: another device, another firmware, "

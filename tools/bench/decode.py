@@ -28,7 +28,9 @@ IMU = messages.Stream(
     name="imu",
     sensor="mpu6050",
     fields=tuple(
-        messages.FieldDescriptor(type=messages.FieldType.I16, scale=scale, offset=0.0, full_scale=0.0, name=name, unit=unit)
+        messages.FieldDescriptor(
+            type=messages.FieldType.I16, scale=scale, offset=0.0, full_scale=0.0, name=name, unit=unit
+        )
         for scale, unit, names in (
             (9.80665 / 8192, "m/s^2", ("accel_x", "accel_y", "accel_z")),
             (np.pi / 180 / 65.5, "rad/s", ("gyro_x", "gyro_y", "gyro_z")),
@@ -134,9 +136,10 @@ def run() -> tuple[str, str, list[Row]]:
         name: statistics.median(a / b for a, b in zip(rates["ours"], rates[name], strict=True)) for name in contenders
     }
     about = (
-        f"{SAMPLES:,} six-axis samples, {PER_FRAME} a frame, read {READ} bytes at a time and turned into float32 arrays in SI "
-        f"units, frame by frame; beside it pymavlink parsing as many SCALED_IMU2 messages (it stops at integers) and the same "
-        f"frames through an interpreted construct.Struct. Processor time of one core, median of {ROUNDS} rounds taken in turn."
+        f"{SAMPLES:,} six-axis samples, {PER_FRAME} a frame, read {READ} bytes at a time and turned into float32 arrays "
+        "in SI units, frame by frame; beside it pymavlink parsing as many SCALED_IMU2 messages (it stops at integers) "
+        "and the same frames through an interpreted construct.Struct. "
+        f"Processor time of one core, median of {ROUNDS} rounds taken in turn."
     )
     return (
         "Decoding",
