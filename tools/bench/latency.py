@@ -200,8 +200,8 @@ def run() -> tuple[str, str, list[Row]]:
     about = (
         "From the return of the write of a frame's last byte to a pseudo-terminal until one subscriber has the message "
         f"with its samples: 1 kHz, 20 samples a frame, {counted:,} frames, median of {ROUNDS} rounds taken in turn. "
-        "Beside it, a process that only cuts the same bytes into frames and broadcasts them with websockets. The line's "
-        "own time (2.8 ms for a frame at 921,600 baud) and the 19 ms a frame waits to be full are not in it."
+        "Beside it, a process that only cuts the same bytes into frames and broadcasts them with websockets. The "
+        "line's own time (2.8 ms for a frame at 921,600 baud) and the 19 ms a frame waits to be full are not in it."
     )
     return "Latency, one subscriber", about, rows
 
