@@ -137,8 +137,8 @@ def run() -> tuple[str, str, list[Row]]:
     }
     about = (
         f"{SAMPLES:,} six-axis samples, {PER_FRAME} a frame, read {READ} bytes at a time and turned into float32 "
-        "arrays in SI units, frame by frame; beside it pymavlink parsing as many SCALED_IMU2 messages (it stops at integers) "
-        "and the same frames through an interpreted construct.Struct. "
+        "arrays in SI units, frame by frame; beside it pymavlink parsing as many SCALED_IMU2 messages (it stops at "
+        "integers) and the same frames through an interpreted construct.Struct. "
         f"Processor time of one core, median of {ROUNDS} rounds taken in turn."
     )
     return (
