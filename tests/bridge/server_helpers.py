@@ -1,0 +1,171 @@
+"""What the tests of the hub and the server share: events by hand, a client, and a loop that must end tidily."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import struct
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
+
+from telemetry_bridge.events import (
+    Batch,
+    ClockInfo,
+    DeviceInfo,
+    DeviceState,
+    EpochStarted,
+    FieldInfo,
+    JsonMessage,
+    JsonStream,
+    LinkStats,
+    StreamInfo,
+)
+from telemetry_bridge.server import Server
+
+ACCEL = tuple(FieldInfo(f"accel_{axis}", "m/s^2", 39.2266) for axis in "xyz")
+GYRO = tuple(FieldInfo(f"gyro_{axis}", "rad/s", 4.3633) for axis in "xyz")
+IMU_FIELDS = ACCEL + GYRO
+TIME_NS = 1_800_000_000_000_000_000
+BATCH_HEADER = struct.Struct("<BBHIQQIHH")
+
+
+def stream_info(name: str = "imu", number: int = 0, epoch: int = 7, rate_hz: float = 1000.0) -> StreamInfo:
+    """A stream of six axes, or of one temperature where the name says so."""
+    fields = IMU_FIELDS if name == "imu" else (FieldInfo("temperature", "degC"),)
+    return StreamInfo(number, name, "mpu6050", fields, rate_hz, None, 1, epoch, 2900, "streaming")
+
+
+def device_info(
+    name: str = "dev-a", *streams: StreamInfo, state: DeviceState = "online", warning: str = ""
+) -> DeviceInfo:
+    """A board; with ``imu`` unless streams are given."""
+    return DeviceInfo(
+        name, state, "nucleo_f411re", "0.1.0", "abc1234", name, "17", "power_on", 921600, "tcp:test", ClockInfo(),
+        streams or (stream_info(),), LinkStats(), warning,
+    )  # fmt: skip
+
+
+def epoch_started(
+    device: str = "dev-a", stream: str = "imu", epoch: int = 7, next_index: int = 0, boot_id: str = "17"
+) -> EpochStarted:
+    """The start of an epoch of :func:`stream_info`."""
+    return EpochStarted(device, stream, epoch, boot_id, stream_info(stream).fields, next_index)
+
+
+def batch(
+    index: int,
+    samples: int = 20,
+    *,
+    device: str = "dev-a",
+    stream: str = "imu",
+    epoch: int = 7,
+    period_ns: int = 1_000_000,
+    values: npt.NDArray[np.float32] | None = None,
+) -> Batch:
+    """A batch whose values are told by its indexes: field f of sample i is ``i + f / 8``."""
+    if values is None:
+        fields = 6 if stream == "imu" else 1
+        columns = np.arange(fields, dtype=np.float32)[:, None] / 8
+        values = (np.arange(index, index + samples, dtype=np.float32)[None, :] + columns).astype(np.float32)
+    time_ns = TIME_NS + index * (period_ns or 1_000_000)
+    return Batch(device, stream, epoch, index, time_ns, period_ns, 1000, values, 1, b"", 0)
+
+
+def json_message(
+    stream: JsonStream = "health", device: str = "dev-a", body: dict[str, object] | None = None
+) -> JsonMessage:
+    """A message of a JSON stream."""
+    return JsonMessage(device, stream, TIME_NS, body or {"uptime_s": 1})
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A decoded binary batch."""
+
+    kind: int
+    version: int
+    sub: int
+    seq: int
+    index: int
+    time_ns: int
+    period_ns: int
+    samples: int
+    fields: int
+    values: npt.NDArray[np.float32]
+
+
+def decode(message: bytes) -> Samples:
+    """Decode a binary batch by the contract's words alone."""
+    kind, version, sub, seq, index, time_ns, period_ns, samples, fields = BATCH_HEADER.unpack_from(message)
+    columns = fields * (3 if kind == 2 else 1)
+    values = np.frombuffer(message, "<f4", offset=BATCH_HEADER.size).reshape(columns, samples)
+    return Samples(kind, version, sub, seq, index, time_ns, period_ns, samples, fields, values)
+
+
+@dataclass
+class Client:
+    """A subscriber on a real socket."""
+
+    ws: ClientConnection
+
+    async def send(self, **message: object) -> None:
+        """Send one request."""
+        await self.ws.send(json.dumps(message))
+
+    async def next(self) -> Any:
+        """The next message: a dict, or Samples."""
+        message = await self.ws.recv()
+        return json.loads(message) if isinstance(message, str) else decode(message)
+
+    async def until(self, op: str) -> dict[str, Any]:
+        """Skip to the next JSON message with this op."""
+        while True:
+            message = await self.next()
+            if isinstance(message, dict) and message["op"] == op:
+                return message
+
+    async def ask(self, **message: object) -> dict[str, Any]:
+        """Send a request and skip to its answer."""
+        await self.send(**message)
+        while True:
+            got = await self.next()
+            if isinstance(got, dict) and got.get("id", self) == message["id"]:
+                return got
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.ws.close()
+
+
+async def join(server: Server, *, origin: str | None = None, **options: Any) -> Client:
+    """Connect to a server as the contract says."""
+    options.setdefault("subprotocols", [Subprotocol("telemetry-bridge.v1")])
+    ws = await connect(
+        f"ws://127.0.0.1:{server.port}/ws", origin=Origin(origin) if origin else None, compression=None, **options
+    )
+    return Client(ws)
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an async test in a loop of its own, with a deadline, and see that it leaves no task behind."""
+
+    async def bounded(*args: Any, **kwargs: Any) -> None:
+        async with asyncio.timeout(20):
+            await test(*args, **kwargs)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, f"tasks left behind: {left}"
+
+    @functools.wraps(test)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(bounded(*args, **kwargs))
+
+    return wrapper
