@@ -1,0 +1,169 @@
+"""A board: a microcontroller, its sensor, its wires and its serial line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from .boards import BOARDS, BoardSpec
+from .elf import ImageError, load_segments
+from .machine import Counters, Machine
+from .memory import BusError
+from .motion import Motion, Still
+from .net import Net
+from .sensors.i2c_bus import I2cBus
+from .sensors.mpu6050 import Mpu6050
+from .timebase import PS_PER_S, PS_PER_US
+from .uart_line import UartLine
+
+
+class VirtualBoard:
+    """Runs a firmware image. See docs/architecture.md for the short version of this interface.
+
+    Args:
+        elf: the image.
+        board: a name of `boards.BOARDS`.
+        motion: what the sensor feels.
+        seed: contents of SRAM at power-on and all noise; the same seed gives the same run, byte for byte.
+        unit: which specimen of the board this is; gives the unique id.
+        odr_error_ppm: deviation of the sensor's sample clock.
+        noise: whether the sensor has its specified noise.
+
+    Raises:
+        ImageError: the file is no image for this board.
+    """
+
+    def __init__(
+        self,
+        elf: str | os.PathLike[str],
+        *,
+        board: str = "nucleo_f411re",
+        motion: Motion | None = None,
+        seed: int = 0,
+        unit: int = 0,
+        odr_error_ppm: float = 0.0,
+        noise: bool = True,
+    ) -> None:
+        self.spec: BoardSpec = BOARDS[board]
+        self.uid = hashlib.sha256(f"{board}/{unit}".encode()).digest()[:12]
+        self.machine = machine = Machine(self.spec.part, hse_hz=self.spec.hse_hz, seed=seed, uid=self.uid)
+        segments = load_segments(Path(elf))
+        try:
+            machine.load(segments)
+        except BusError as error:
+            raise ImageError(f"{elf}: not linked for {board} ({error})") from error
+        self.uart = UartLine(machine.time, machine.usarts[self.spec.uart], seed=seed)
+        self.uart.tx_connected = lambda: self._alternate(self.spec.uart_tx) == self.spec.uart_alternate
+        self.uart.rx_connected = lambda: self._alternate(self.spec.uart_rx) == self.spec.uart_alternate
+        self.imu = Mpu6050(machine.time, motion or Still(), seed=seed, odr_error_ppm=odr_error_ppm, noise=noise)
+        self.i2c_bus = I2cBus(self.spec.i2c)
+        self.i2c_bus.attach(self.imu)
+        self._wire(self.spec.scl, self.i2c_bus.scl)
+        self._wire(self.spec.sda, self.i2c_bus.sda)
+        self._wire(self.spec.data_ready, self.imu.interrupt)
+        controller = machine.i2cs[self.spec.i2c]
+        controller.wires = self.i2c_bus
+        controller.connected = self._i2c_connected
+        self._die_temperature_c = 31.0
+        machine.adc.temperature_c = lambda: self._die_temperature_c
+        if self.spec.sensor_power is not None:
+            supply = Net("sensor supply", pull=False)
+            self._wire(self.spec.sensor_power, supply)
+            self.imu.present = supply.level
+            supply.watchers.append(self._power_sensor)
+        machine.reset("power")
+
+    # ------------------------------------------------------------------------ wires
+
+    def _pin(self, name: str) -> tuple[str, int]:
+        return name[1], int(name[2:])
+
+    def _wire(self, pin: str, net: Net) -> None:
+        letter, number = self._pin(pin)
+        self.machine.gpio[letter].connect(number, net)
+
+    def _alternate(self, pin: str) -> int | None:
+        letter, number = self._pin(pin)
+        return self.machine.gpio[letter].alternate(number)
+
+    def _i2c_connected(self) -> bool:
+        for pin in (self.spec.scl, self.spec.sda):
+            letter, number = self._pin(pin)
+            port = self.machine.gpio[letter]
+            if port.alternate(number) != self.spec.i2c_alternate:
+                return False
+            if not port.open_drain(number):
+                self.machine.bus.violations[f"{pin}: an I2C pin that is not open-drain"] += 1
+        return True
+
+    def _power_sensor(self, level: bool) -> None:
+        self.imu.present = level
+        if level:
+            self.imu.power_on()
+        else:
+            self.imu.power_off()
+
+    # -------------------------------------------------------------------------- time
+
+    @property
+    def now_us(self) -> int:
+        """Virtual time since power-on in microseconds."""
+        return self.machine.time.now_ps // PS_PER_US
+
+    def run(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self.machine.run_until_ps(self.machine.time.now_ps + round(seconds * PS_PER_S))
+
+    def run_until(self, predicate: Callable[[], bool], limit_s: float, step_s: float = 0.001) -> bool:
+        """Let virtual time pass until the predicate holds; it is asked every `step_s`. False: it did not within `limit_s`."""
+        end = self.machine.time.now_ps + round(limit_s * PS_PER_S)
+        while not predicate():
+            if self.machine.time.now_ps >= end:
+                return False
+            self.run(step_s)
+        return True
+
+    def reset(self, cause: str = "pin") -> None:
+        """Reset the microcontroller (not the sensor, unless the cause is `power`). Causes: see `rcc.RESET_FLAGS`."""
+        if cause == "power":
+            self.imu.power_on()
+        self.machine.reset(cause)
+
+    # ----------------------------------------------------------------------- figures
+
+    @property
+    def instructions(self) -> int:
+        """Instructions retired since power-on; none are retired asleep."""
+        return self.machine.cpu.instructions
+
+    @property
+    def counters(self) -> Counters:
+        """What the run has cost so far."""
+        return self.machine.counters
+
+    @property
+    def unmodelled(self) -> Counter[str]:
+        """Accesses that no model answers."""
+        return self.machine.bus.unmodelled
+
+    @property
+    def unclocked(self) -> Counter[str]:
+        """Accesses to peripherals whose clock was off."""
+        return self.machine.bus.unclocked
+
+    @property
+    def violations(self) -> Counter[str]:
+        """What the firmware did that the manuals forbid."""
+        return self.machine.bus.violations
+
+    @property
+    def mcu_temperature_c(self) -> float:
+        """Die temperature of the microcontroller."""
+        return self._die_temperature_c
+
+    @mcu_temperature_c.setter
+    def mcu_temperature_c(self, value: float) -> None:
+        self._die_temperature_c = value

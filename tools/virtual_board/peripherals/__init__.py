@@ -1,0 +1,1 @@
+"""Register models of the STM32F4's peripherals, one class a file."""

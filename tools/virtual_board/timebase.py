@@ -1,0 +1,105 @@
+"""Virtual time: one retired instruction is one HCLK cycle; everything else happens at a picosecond.
+
+Picoseconds are exact integers, so time never drifts and a run is the same every time. The core's cycle count is tied to
+picoseconds by an anchor that moves whenever HCLK changes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+PS_PER_S = 10**12
+PS_PER_US = 10**6
+
+
+@dataclass(order=True, slots=True)
+class Event:
+    """Something that happens at a point of virtual time. Ties are served in the order in which they were scheduled."""
+
+    ps: int
+    order: int
+    action: Callable[[], None] | None = field(compare=False)
+
+    def cancel(self) -> None:
+        """Let the event pass without doing anything."""
+        self.action = None
+
+
+class Timebase:
+    """The clock and the event queue of one board."""
+
+    def __init__(self, hclk_hz: int) -> None:
+        self.hclk_hz = hclk_hz
+        self.cycle = 0
+        """HCLK cycles since power-on, sleep included, up to the start of the running slice."""
+        self._anchor_ps = 0
+        self._anchor_cycle = 0
+        self._queue: list[Event] = []
+        self._order = 0
+        self.in_slice: Callable[[], int] | None = None
+        """While the core runs: gives the instructions retired since the slice began."""
+        self.shorten: Callable[[int], None] = lambda cycles: None
+        """While the core runs: asks it to stop after so many further instructions (0: after this one)."""
+
+    @property
+    def now_cycle(self) -> int:
+        """HCLK cycles since power-on, exact to the instruction, also inside a slice."""
+        return self.cycle + (self.in_slice() if self.in_slice is not None else 0)
+
+    @property
+    def now_ps(self) -> int:
+        """Virtual time since power-on in picoseconds."""
+        return self._anchor_ps + (self.now_cycle - self._anchor_cycle) * PS_PER_S // self.hclk_hz
+
+    def cycle_at(self, ps: int) -> int:
+        """The first cycle that is not before `ps`."""
+        return self._anchor_cycle - (-(ps - self._anchor_ps) * self.hclk_hz // PS_PER_S)
+
+    def ps_of(self, cycle: int) -> int:
+        """The time at which `cycle` begins, at the present clock."""
+        return self._anchor_ps - (-(cycle - self._anchor_cycle) * PS_PER_S // self.hclk_hz)
+
+    def set_hclk(self, hz: int) -> None:
+        """Change the core clock from now on."""
+        if hz != self.hclk_hz:
+            self._anchor_ps, self._anchor_cycle = self.now_ps, self.now_cycle
+            self.hclk_hz = hz
+            self.shorten(0)
+
+    def at(self, ps: int, action: Callable[[], None]) -> Event:
+        """Schedule `action` for `ps`; a time that has passed means as soon as possible."""
+        self._order += 1
+        event = Event(ps, self._order, action)
+        heapq.heappush(self._queue, event)
+        if self.in_slice is not None:
+            self.shorten(max(0, self.cycle_at(ps) - self.now_cycle))
+        return event
+
+    def after(self, ps: int, action: Callable[[], None]) -> Event:
+        """Schedule `action` for `ps` picoseconds from now."""
+        return self.at(self.now_ps + ps, action)
+
+    def next_ps(self) -> int | None:
+        """When the next live event is due."""
+        queue = self._queue
+        while queue and queue[0].action is None:
+            heapq.heappop(queue)
+        return queue[0].ps if queue else None
+
+    def run_due(self) -> bool:
+        """Do everything that is due now. Says whether there was anything."""
+        queue = self._queue
+        if not queue or queue[0].ps > self.now_ps:
+            return False
+        now = self.now_ps
+        while queue and queue[0].ps <= now:
+            action = heapq.heappop(queue).action
+            if action is not None:
+                action()
+        return True
+
+    def sleep_until(self, ps: int) -> None:
+        """Let time pass with the core asleep."""
+        self.cycle = max(self.cycle, self.cycle_at(ps))
