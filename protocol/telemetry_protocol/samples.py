@@ -61,6 +61,9 @@ class SampleLayout:
         self._scale = np.array([[field.scale] for field in fields], self._work)
         offset = np.array([[field.offset] for field in fields], self._work)
         self._offset = offset if offset.any() else None
+        # Only a float or an absurd scale can leave float32; numpy then must not warn, and looking costs time.
+        largest = max(abs(field.scale) * 2.0 ** (8 * one.itemsize) for field, one in zip(fields, types, strict=True))
+        self._may_overflow = any(one.kind == "f" for one in types) or largest + float(np.abs(offset).max()) > 1e38
 
     def raw(self, data: bytes) -> npt.NDArray[Any]:
         """Samples as they came: structured array [n], read-only, over the memory of `data`.
@@ -73,9 +76,17 @@ class SampleLayout:
     def si(self, data: bytes) -> npt.NDArray[np.float32]:
         """Samples in SI units: float32 [fields, n], C-contiguous, so that each field is one run of memory.
 
+        What float32 cannot hold becomes infinite; a NaN on the wire stays NaN.
+
         Raises:
             ValueError: `data` is not a whole number of samples.
         """
+        if self._may_overflow:
+            with np.errstate(all="ignore"):
+                return self._convert(data)
+        return self._convert(data)
+
+    def _convert(self, data: bytes) -> npt.NDArray[np.float32]:
         values = np.empty((self._fields, len(data) // self.size), self._work)
         if self._type is not None:
             counts = np.frombuffer(data, self._type).reshape(-1, self._fields)

@@ -25,7 +25,9 @@ VECTORS = ROOT / "protocol" / "vectors"
 C_LIBRARY = "TELEMETRY_PROTOCOL_C_LIBRARY"
 """Environment variable: run against this build of the C codec instead of a fresh one (the sanitizer run sets it)."""
 
-repeatable = settings(deadline=None, derandomize=True, print_blob=True)
+repeatable = settings(
+    deadline=None, derandomize=True, print_blob=True, max_examples=25 if C_LIBRARY in os.environ else 100
+)
 """The same examples in each run; a time limit per example would only measure the machine."""
 
 
