@@ -86,6 +86,7 @@ class LinkStats:
     missing_frames: int = 0
     duplicates: int = 0
     held_dropped: int = 0
+    unknown_answers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

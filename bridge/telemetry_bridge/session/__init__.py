@@ -1,0 +1,16 @@
+"""The session with one board: bytes in, events out. Sans-I/O; it never raises on anything that a line can deliver.
+
+==============  =====================================================================================
+``session``     who is there: HELLO, boots, handshake; what goes where
+``line``        frame sequence of either direction
+``commands``    one answer for each command, repeats and time-outs
+``streams``     the table of streams: descriptors, what is held back, batches, epochs
+``loss``        which samples were lost, and where
+``timing``      the measured rate of a stream
+``reports``     HEALTH, LOG and FAULT for humans
+==============  =====================================================================================
+"""
+
+from telemetry_bridge.session.session import Handshake, Session
+
+__all__ = ["Handshake", "Session"]

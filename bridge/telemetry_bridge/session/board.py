@@ -1,0 +1,351 @@
+"""The board at the other end: which boot of which device it is, its streams, and when its samples may go out.
+
+Samples pass three gates before they become batches: the board must be known (HELLO, and no doubt whether it has
+rebooted since), the descriptor of their generation must be known, and the clock, for which they wait half a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from telemetry_bridge.clock import DeviceClock, Exchange
+from telemetry_bridge.events import ClockState, DeviceChanged, DeviceInfo, Event, JsonMessage, JsonStream, LinkStats
+from telemetry_bridge.session import reports
+from telemetry_bridge.session.line import Receiver
+from telemetry_bridge.session.run import PLAUSIBLE_US, DeviceTime, Run, Tally
+from telemetry_bridge.session.streams import Arrival, StreamTrack
+from telemetry_protocol import Message, messages
+
+CLOCK_WAIT_NS: Final = 500_000_000
+"""Samples wait at most this long for the clock."""
+UNCLAIMED_MAX: Final = 256
+"""SAMPLES frames kept before the first HELLO; policy: the oldest is dropped and counted."""
+
+
+class Board:
+    """What is known of the board. Messages go in with the time they came; events collect in :attr:`events`."""
+
+    def __init__(
+        self,
+        uri: str,
+        receiver: Receiver,
+        tally: Tally,
+        *,
+        stats: Callable[[], LinkStats],
+        unix_anchor: Callable[[], int],
+        first_epoch: int,
+        is_taken: Callable[[str], bool],
+    ) -> None:
+        self._uri = uri
+        self._receiver = receiver
+        self._tally = tally
+        self._stats = stats
+        self._unix_anchor = unix_anchor
+        self._is_taken = is_taken
+        self._last_epoch = first_epoch - 1
+        self._run: Run | None = None
+        self._tracks: dict[int, StreamTrack] = {}
+        self._hello: messages.Hello | None = None
+        self._warnings: dict[str, str] = {}
+        self._faults: set[tuple[int, int]] = set()
+        self._told_clock: ClockState = "unsynced"
+        self._unclaimed: deque[tuple[int, Arrival]] = deque()  # came before the first HELLO
+        self._clock_deadline_ns: int | None = None
+        self._watched = False  # the board was online since the link was opened: a reboot is seen from its start
+        self.online = False
+        """The board has said who it is, and is heard."""
+        self.doubt = False
+        """Something does not fit this boot: samples wait until HELLO says whether it is still the same."""
+        self.events: list[Event] = []
+
+    @property
+    def device(self) -> str:
+        """Id of the device; derived from the link until the board has said who it is."""
+        return self._id_from_link() if self._run is None else self._run.device
+
+    def reopen(self) -> None:
+        """The link was opened. What was known of the board is kept until it answers, but for its descriptors."""
+        self.online = self.doubt = self._watched = False
+        self._clock_deadline_ns = None
+        self._unclaimed.clear()
+        for track in self._tracks.values():
+            track.forget_descriptors()
+            track.break_line()
+
+    def go_offline(self, now_ns: int) -> None:
+        """The board is not heard any more."""
+        if self.online and self._run is not None:
+            self.online = False
+            self.events.append(DeviceChanged(self._info(self._run, now_ns)))
+
+    # ------------------------------------------------------- who is there
+
+    def hello(self, hello: messages.Hello, sequence: int, now_ns: int) -> bool:
+        """HELLO has come; True if the board was not online before, or has rebooted."""
+        device = self._device_id(hello.uid)
+        run = self._run
+        if run is None or run.boot_id != hello.boot_id or run.device != device:
+            run = self._start_run(hello, device, sequence, now_ns)
+            is_news = True
+        else:
+            self._receiver.saw(sequence)
+            hello_us = run.time.widen(hello.time_us)
+            for track in self._tracks.values():
+                track.keep(lambda arrival: _belongs(arrival, hello_us, now_ns))
+            run.time.note(hello_us, now_ns)
+            is_news = not self.online
+        self._hello = hello
+        self._warn("table", _table_warning(hello))
+        self.doubt = False
+        self.online = self._watched = True
+        run.changed = True
+        self.tell_changes(now_ns)
+        self.release(now_ns)
+        return is_news
+
+    def _start_run(self, hello: messages.Hello, device: str, sequence: int, now_ns: int) -> Run:
+        """The board has booted, or is another one: close the old run's books and open new ones."""
+        old = self._run
+        claimed = [pair for pair in self._unclaimed if _belongs(pair[1], hello.time_us, now_ns)]
+        self._tally.held_dropped += len(self._unclaimed) - len(claimed)
+        self._unclaimed.clear()
+        for number, track in self._tracks.items():
+            mine = track.take_where(lambda held: _belongs(held, hello.time_us, now_ns))
+            claimed += [(number, arrival) for arrival in mine]
+        if old is not None:
+            if self.online:
+                self.release(now_ns, at_once=True)
+            for track in self._tracks.values():
+                self._emit(track.abandon(), now_ns)
+            if old.device != device:
+                self.go_offline(now_ns)
+        self._receiver.restart(sequence)
+        run = self._run = Run(
+            device=device,
+            boot_id=hello.boot_id,
+            live=old is not None and old.device == device and self._watched,
+            clock=DeviceClock(hello.baud),
+            time=DeviceTime(hello.time_us, now_ns),
+            anchor_ns=self._unix_anchor(),
+            tally=self._tally,
+            new_epoch=self._new_epoch,
+            start_mark=-1 if claimed else self._receiver.mark,
+        )
+        self._tracks = {}
+        self._warnings.clear()
+        self._clock_deadline_ns = None
+        for number, arrival in claimed:
+            track = self._track(number, run)
+            track.arrived(arrival.low_index, arrival.time_us)
+            track.hold(arrival)
+        return run
+
+    def _device_id(self, uid: bytes) -> str:
+        device = uid.hex()
+        is_mine = self._run is not None and self._run.device == device
+        return device if any(uid) and (is_mine or not self._is_taken(device)) else self._id_from_link()
+
+    def _id_from_link(self) -> str:
+        return "link-" + hashlib.blake2s(self._uri.encode(), digest_size=8).hexdigest()
+
+    def _new_epoch(self) -> int:
+        self._last_epoch += 1
+        return self._last_epoch
+
+    # -------------------------------------------------------------- samples
+
+    def samples(self, message: messages.Samples, sequence: int, now_ns: int) -> None:
+        """SAMPLES have come: out with them, or keep them until they can be understood."""
+        run, stream_gen = self._run, message.stream_gen
+        number, generation = stream_gen & 0x1F, stream_gen >> 5
+        if run is None:
+            self._receiver.saw(sequence)
+            arrival = Arrival(message.index, message.time_us, message.data, generation, self._receiver.mark, now_ns)
+            self._unclaimed.append((number, arrival))
+            if len(self._unclaimed) > UNCLAIMED_MAX:
+                self._unclaimed.popleft()
+                self._tally.held_dropped += 1
+            return
+        track = self._track(number, run)
+        follows = track.follows(message.index, message.time_us)
+        if follows is None:
+            self._tally.duplicates += 1
+            return
+        self._receiver.saw(sequence)
+        track.arrived(message.index, message.time_us)
+        time_us = run.time.widen(message.time_us)
+        arrival = Arrival(message.index, time_us, message.data, generation, self._receiver.mark, now_ns)
+        if self.online and not self.doubt:
+            if follows and run.time.plausible(time_us, now_ns):
+                run.time.note(time_us, now_ns)
+                if not track.held and track.knows(generation) and self._clock_ready(run, now_ns):
+                    self._emit(track.process(arrival), now_ns)
+                    return
+            else:
+                self.doubt = True
+        track.hold(arrival)
+
+    def release(self, now_ns: int, *, at_once: bool = False) -> None:
+        """Process what is held and may go out now; ``at_once`` does not wait for the clock."""
+        run = self._run
+        if run is None or not self.online or not any(track.held for track in self._tracks.values()):
+            return
+        if at_once:
+            self._clock_deadline_ns = now_ns
+        if not self._clock_ready(run, now_ns):
+            return
+        for track in self._tracks.values():
+            while track.held and track.knows(track.held[0].generation):
+                self._emit(track.process(track.held.popleft()), now_ns)
+
+    def _track(self, number: int, run: Run) -> StreamTrack:
+        track = self._tracks.get(number)
+        if track is None:
+            track = self._tracks[number] = StreamTrack(number, run)
+        return track
+
+    def _clock_ready(self, run: Run, now_ns: int) -> bool:
+        """Whether samples may go out: the clock is known, or they have waited for it long enough."""
+        if run.clock.known:
+            return True
+        if self._clock_deadline_ns is None:
+            self._clock_deadline_ns = now_ns + CLOCK_WAIT_NS
+        if now_ns < self._clock_deadline_ns:
+            return False
+        held = [arrival for track in self._tracks.values() for arrival in track.held]
+        if held:
+            promptest = min(held, key=lambda arrival: arrival.now_ns - arrival.time_us * 1000)
+            run.clock.assume(promptest.time_us, promptest.now_ns)
+        return run.clock.known
+
+    # ------------------------------------------------ what else the board says
+
+    def other(self, message: Message, now_ns: int) -> None:
+        """STREAM, HEALTH, LOG or FAULT. Ignored until HELLO has said whose it is: the board repeats what matters."""
+        run = self._run
+        if run is None or not self.online or self.doubt:
+            return
+        match message:
+            case messages.Stream():
+                self._warn(f"stream {message.stream}", self._track(message.stream, run).describe(message))
+                run.changed = True
+                self.release(now_ns)
+            case messages.Health():
+                self._health(message, run, now_ns)
+            case messages.Log():
+                self._report("log", run.time.widen(message.time_us), reports.log(message), run, now_ns)
+            case messages.Fault() if (message.boot_id, message.time_us) not in self._faults:
+                self._faults = {(message.boot_id, message.time_us)}
+                self._report("fault", None, reports.fault(message), run, now_ns)
+            case _:
+                pass  # a fault that was reported before, or a message of the host's direction
+
+    def exchange(self, sent_ns: int, command_bytes: int, stamps: Sequence[int], answer_bytes: int, now_ns: int) -> None:
+        """A ping sent at ``sent_ns`` was answered with ``stamps`` received_us, sent_us."""
+        run = self._run
+        if run is None or not self.online or self.doubt:
+            return
+        received_us, sent_us = map(run.time.widen, stamps)
+        if not run.time.plausible(sent_us, now_ns):
+            self.doubt = True
+            return
+        run.time.note(sent_us, now_ns)
+        run.clock.add(Exchange(sent_ns, received_us, sent_us, now_ns, command_bytes, answer_bytes))
+        self.release(now_ns)
+
+    def _health(self, message: messages.Health, run: Run, now_ns: int) -> None:
+        time_us = run.time.widen(message.time_us)
+        if not run.time.plausible(time_us, now_ns):
+            self.doubt = True
+            return
+        run.time.note(time_us, now_ns)
+        self.release(now_ns)
+        for entry in message.streams:
+            track = self._tracks.get(entry.stream)
+            if track is not None:
+                self._emit(track.health(entry, time_us, self._receiver.mark), now_ns)
+        run.changed = True
+        self._report("health", time_us, reports.health(message, self._tracks, self._stats()), run, now_ns)
+
+    def _report(self, stream: JsonStream, time_us: int | None, body: dict[str, object], run: Run, now_ns: int) -> None:
+        time_ns = None
+        if time_us is not None and run.clock.known:
+            time_ns = run.clock.peek_host_ns(time_us) + run.anchor_ns
+        self._emit([JsonMessage(run.device, stream, time_ns, body)], now_ns)
+
+    # ------------------------------------------------------ what is told
+
+    @property
+    def wants_description(self) -> bool:
+        """There is something that only HELLO or STREAM can tell."""
+        return not self.online or self.doubt or any(track.waits_for_descriptor for track in self._tracks.values())
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When samples that wait for the clock go out without it."""
+        if self._run is None or self._run.clock.known or self.doubt or not self.online:
+            return None
+        return self._clock_deadline_ns
+
+    def tell_changes(self, now_ns: int) -> None:
+        """Report the device if it has changed."""
+        run = self._run
+        if run is None or not self.online:
+            return
+        clock_state = run.clock.state(now_ns)
+        if run.changed or clock_state != self._told_clock:
+            run.changed = False
+            self._told_clock = clock_state
+            self.events.append(DeviceChanged(self._info(run, now_ns)))
+
+    def _emit(self, events: Sequence[Event], now_ns: int) -> None:
+        """Pass events on, the device's description before them if it has changed."""
+        if events and self._run is not None and self._run.changed:
+            self.tell_changes(now_ns)
+        self.events += events
+
+    def _warn(self, about: str, text: str) -> None:
+        if text:
+            self._warnings[about] = text
+        else:
+            self._warnings.pop(about, None)
+
+    def _info(self, run: Run, now_ns: int) -> DeviceInfo:
+        hello = self._hello
+        assert hello is not None
+        streams = [self._tracks[number].info() for number in sorted(self._tracks)]
+        return DeviceInfo(
+            id=run.device,
+            state="online" if self.online else "offline",
+            board=hello.board,
+            firmware=hello.firmware,
+            revision=hello.revision,
+            uid=hello.uid.hex() if any(hello.uid) else "",
+            boot_id=run.boot,
+            reset_cause=messages.ResetCause.label(hello.reset_cause),
+            baud=hello.baud,
+            link=self._uri,
+            clock=run.clock.info(run.anchor_ns, now_ns),
+            streams=tuple(stream for stream in streams if stream is not None),
+            stats=self._stats(),
+            warning="; ".join(self._warnings.values()),
+        )
+
+
+def _belongs(arrival: Arrival, hello_us: int, now_ns: int) -> bool:
+    """Whether a held frame is of the boot whose HELLO, of device time ``hello_us``, came at ``now_ns``."""
+    age_us = (now_ns - arrival.now_ns) // 1000
+    return abs(hello_us - arrival.time_us - age_us) < PLAUSIBLE_US
+
+
+def _table_warning(hello: messages.Hello) -> str:
+    """What to do about a board whose table of messages differs; empty if it does not."""
+    if hello.fingerprint == messages.FINGERPRINT:
+        return ""
+    return (
+        f"the protocol table of firmware {hello.firmware} ({hello.revision}) differs from the bridge's "
+        f"({hello.fingerprint:08x}, here {messages.FINGERPRINT:08x}): flash the {hello.board} image of this version"
+    )

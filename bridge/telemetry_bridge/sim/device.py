@@ -1,0 +1,408 @@
+"""The simulated board: an event at a time, in the order of time, however its owner cuts time up.
+
+It reads no clock. :meth:`SimulatedDevice.advance` is told what time it is; the first call is the power-on. Device time
+is the board's own: it starts at zero with each boot and drifts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import struct
+from collections.abc import Mapping
+from typing import Final, Self
+
+import numpy as np
+
+from telemetry_bridge.errors import LinkError, LinkLost
+from telemetry_bridge.sim.line import Line
+from telemetry_bridge.sim.sensors import NEVER_NS, Stream, sensors
+from telemetry_protocol import FINGERPRINT, PROTOCOL, Decoder, Frame, Message, messages
+
+BAUD: Final = 921_600
+BAUD_MAX: Final = 3_000_000
+FIRST_TICK_NS: Final = 20_000_000
+"""Device time at which the sensors start."""
+HEALTH_NS: Final = 1_000_000_000
+RESET_DELAY_NS: Final = 10_000_000
+"""From the answer to the reset."""
+LINE_SHARE: Final = 0.92
+"""Of the line that SAMPLES may take."""
+_SAMPLES_FRAMING: Final = 20
+"""Bytes around the samples of a frame: SPEC.md, "What it costs"."""
+_U48: Final = (1 << 48) - 1
+_U32: Final = (1 << 32) - 1
+
+
+class SimulatedDevice:
+    """A byte source for a link (:class:`telemetry_bridge.link.ByteSource`). Deterministic: same seed, same bytes."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        rate_hz: float = 1000.0,
+        drift_ppm: float = 0.0,
+        odr_ppm: float = 0.0,
+        baud: int = BAUD,
+    ) -> None:
+        """A board that has not been powered yet.
+
+        Args:
+            rate_hz: nominal rate of the IMU.
+            drift_ppm: how much faster the board's clock runs than the host's.
+            odr_ppm: how much faster the sensors run than they say, by the board's clock.
+        """
+        self.seed = seed
+        self._rate_hz = rate_hz
+        self._speed = 1.0 + drift_ppm * 1e-6
+        self._odr_ppm = odr_ppm
+        self.line = Line(baud)
+        self.boots = 0
+        self.hung_up = False
+        """The cable is out: :meth:`advance` reports it."""
+        self.mute_answers = 0
+        """How many answers will not be sent, though the commands are carried out."""
+        self._noise = b""
+        self._booted_ns: int | None = None
+        self._now_ns = 0
+        self._reset_at_ns = NEVER_NS
+        self._cause = messages.ResetCause.POWER_ON
+        self._decoder = Decoder()
+        self._inbox: list[tuple[int, int, bytes]] = []  # host ns of the last byte, order, bytes
+        self._received = 0
+        self._input_free_ns = 0
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, str]) -> Self:
+        """A board as ``sim:?rate=1000&seed=1&drift=20&odr=0&baud=921600`` describes it.
+
+        Raises:
+            LinkError: a parameter is unknown or out of range. One line.
+        """
+        values = {"rate": 1000.0, "seed": 1.0, "drift": 0.0, "odr": 0.0, "baud": float(BAUD)}
+        limits = {
+            "rate": (1.0, 8000.0),
+            "seed": (0.0, float(_U32)),
+            "drift": (-10_000.0, 10_000.0),
+            "odr": (-50_000.0, 50_000.0),
+            "baud": (9600.0, float(BAUD_MAX)),
+        }
+        for name, text in parameters.items():
+            if name not in values:
+                raise LinkError(f"sim: unknown parameter {name!r}; known: {', '.join(values)}")
+            low, high = limits[name]
+            try:
+                values[name] = float(text)
+            except ValueError:
+                values[name] = float("nan")
+            if not low <= values[name] <= high:
+                raise LinkError(f"sim: {name}={text} is not a number from {low:g} to {high:g}")
+        return cls(
+            seed=int(values["seed"]),
+            rate_hz=values["rate"],
+            drift_ppm=values["drift"],
+            odr_ppm=values["odr"],
+            baud=int(values["baud"]),
+        )
+
+    # ----------------------------------------------------------- byte source
+
+    def advance(self, now_ns: int) -> bytes:
+        """Bytes that have left the board by ``now_ns``.
+
+        Raises:
+            LinkLost: the cable was pulled (:attr:`hung_up`).
+        """
+        if self._booted_ns is None:
+            self._boot(now_ns)
+        out = bytearray(self._noise)
+        self._noise = b""
+        while (event_ns := self._next_event_ns()) <= now_ns:
+            out += self.line.advance(event_ns)
+            self._happen(event_ns)
+        out += self.line.advance(now_ns)
+        self._now_ns = max(self._now_ns, now_ns)
+        if self.hung_up:
+            raise LinkLost("sim: the simulated cable was pulled")
+        return bytes(out)
+
+    def receive(self, data: bytes, now_ns: int | None = None) -> None:
+        """Bytes from the host, which start to arrive at ``now_ns`` (else at the last :meth:`advance`)."""
+        self._input_free_ns = max(self._input_free_ns, self._now_ns if now_ns is None else now_ns)
+        for piece in data.split(b"\0"):
+            frame = piece + b"\0"
+            self._input_free_ns += len(frame) * 10_000_000_000 // self.line.baud
+            self._received += 1
+            heapq.heappush(self._inbox, (self._input_free_ns, self._received, frame))
+
+    def next_ns(self) -> int:
+        """When :meth:`advance` has something to give."""
+        moving_ns = self.line.next_ns()
+        event_ns = self._next_event_ns() if self._booted_ns is not None else 0
+        return event_ns if moving_ns is None else min(moving_ns, event_ns)
+
+    # ---------------------------------------------------------------- faults
+
+    def reboot(self, cause: messages.ResetCause = messages.ResetCause.PIN, *, silent: bool = False) -> None:
+        """Reset now; ``silent`` boots without HELLO and STREAM, as if the wire had swallowed them."""
+        self._cause = cause
+        self._boot(self._now_ns, silent=silent)
+
+    def lose(self, stream: str, samples: int, cause: str = "fifo") -> None:
+        """Lose the next samples of a stream inside the board: ``fifo``, ``ring`` or ``bus``."""
+        self.stream(stream).lose(samples, cause)
+
+    def cut_frames(self, frames: int) -> None:
+        """Let the wire swallow the next frames."""
+        self.line.cut_frames += frames
+
+    def flip_bits(self, frames: int) -> None:
+        """Let the wire flip a bit in each of the next frames."""
+        self.line.flip_frames += frames
+
+    def noise(self, data: bytes) -> None:
+        """Let these bytes come out of the line."""
+        self._noise += data
+
+    def log(self, level: messages.LogLevel, text: str) -> None:
+        """Send a line of text."""
+        self._send(messages.Log(self._device_us(self._now_ns) & _U48, level, text), self._now_ns)
+
+    def unplug_sensor(self, stream: str) -> None:
+        """The sensor behind a stream stops answering."""
+        self._send_samples(self.stream(stream), self.stream(stream).go_missing(self._device_ns(self._now_ns)))
+
+    def plug_sensor(self, stream: str) -> None:
+        """The sensor behind a stream answers again."""
+        self.stream(stream).come_back(self._device_ns(self._now_ns))
+
+    def stream(self, name: str) -> Stream:
+        """A stream by its name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {stream.sensor.name: stream for stream in self._streams}[name]
+
+    # ------------------------------------------------------------ inner life
+
+    @property
+    def uid(self) -> bytes:
+        """Unique id, from the seed."""
+        return hashlib.blake2s(f"simulated board {self.seed}".encode(), digest_size=12).digest()
+
+    @property
+    def boot_id(self) -> int:
+        """Counts up with each boot, from a number of the seed's."""
+        return (int.from_bytes(self.uid[:4], "little") + self.boots) & _U32
+
+    def _boot(self, now_ns: int, *, silent: bool = False) -> None:
+        self.boots += 1
+        self._booted_ns = self._now_ns = now_ns
+        self._reset_at_ns = NEVER_NS
+        self._decoder = Decoder()
+        self._inbox.clear()
+        self.line.clear()
+        self._health_ns = HEALTH_NS
+        self._dropped_messages = 0
+        self._streams = [
+            Stream(
+                number,
+                sensor,
+                generation=self.boot_id & 7,
+                start_ns=FIRST_TICK_NS,
+                odr_ppm=self._odr_ppm,
+                rng=np.random.default_rng((self.seed, self.boots, number)),
+            )
+            for number, sensor in enumerate(sensors(self.seed, self._rate_hz))
+        ]
+        if not silent:
+            self._describe(now_ns)
+
+    def _device_ns(self, host_ns: int) -> int:
+        assert self._booted_ns is not None
+        return int((host_ns - self._booted_ns) * self._speed)
+
+    def _device_us(self, host_ns: int) -> int:
+        return self._device_ns(host_ns) // 1000
+
+    def _host_ns(self, device_ns: int) -> int:
+        """The first host's ns at which the device's clock shows ``device_ns``."""
+        assert self._booted_ns is not None
+        host_ns = self._booted_ns + int(device_ns / self._speed)
+        while self._device_ns(host_ns) < device_ns:
+            host_ns += 1
+        return host_ns
+
+    def _next_event_ns(self) -> int:
+        device_ns = min(self._health_ns, *(stream.due_ns for stream in self._streams))
+        input_ns = self._inbox[0][0] if self._inbox else NEVER_NS
+        return min(self._host_ns(device_ns), input_ns, self._reset_at_ns)
+
+    def _happen(self, now_ns: int) -> None:
+        """Do what is due at ``now_ns``."""
+        self._now_ns = now_ns
+        if now_ns >= self._reset_at_ns:
+            self._cause = messages.ResetCause.SOFTWARE
+            self._boot(now_ns)
+            return
+        device_ns = self._device_ns(now_ns)
+        while self._inbox and self._inbox[0][0] <= now_ns:
+            for item in self._decoder.feed(heapq.heappop(self._inbox)[2]):
+                if isinstance(item, Frame) and item.type == messages.Command.TYPE:
+                    self._command(item.payload, now_ns)
+        for stream in self._streams:
+            while stream.due_ns <= device_ns:
+                self._send_samples(stream, stream.flush(device_ns))
+        if self._health_ns <= device_ns:
+            self._health_ns += HEALTH_NS
+            self._send(self._health(device_ns), now_ns)
+
+    def _send(self, message: Message, now_ns: int) -> None:
+        if not self.line.send(message, now_ns):
+            self._dropped_messages += 1
+
+    def _send_samples(self, stream: Stream, batch: messages.Samples | None) -> None:
+        if batch is not None and not self.line.send(batch, self._now_ns):
+            stream.lost["ring"] += len(batch.data) // (2 * len(stream.sensor.fields))
+
+    def _describe(self, now_ns: int) -> None:
+        self._send(self._hello(now_ns), now_ns)
+        for stream in self._streams:
+            self._send(stream.descriptor(), now_ns)
+
+    def _hello(self, now_ns: int) -> messages.Hello:
+        return messages.Hello(
+            protocol=PROTOCOL,
+            fingerprint=FINGERPRINT,
+            boot_id=self.boot_id,
+            uid=self.uid,
+            reset_cause=self._cause,
+            capabilities=0,
+            clock_hz=100_000_000,
+            baud=self.line.baud,
+            baud_max=BAUD_MAX,
+            retransmit=0,
+            time_us=self._device_us(now_ns) & _U48,
+            streams=len(self._streams),
+            firmware="simulated",
+            revision="none",
+            board="simulated",
+        )
+
+    def _health(self, device_ns: int) -> messages.Health:
+        seen = self._decoder.counters
+        return messages.Health(
+            time_us=device_ns // 1000 & _U48,
+            uptime_s=device_ns // 1_000_000_000,
+            cpu_permille=42,
+            stack_free=2048,
+            supply_mv=3300,
+            mcu_cdegc=round(100 * float(self._streams[2].sensor.measure(np.array([device_ns / 1e9]))[0, 0])),
+            rx_overrun=0,
+            rx_framing=0,
+            rx_noise=0,
+            refused_cobs=seen.cobs,
+            refused_crc=seen.crc,
+            refused_length=seen.short + seen.long,
+            refused_type=0,
+            dropped_messages=self._dropped_messages,
+            bus_nack=0,
+            bus_error=0,
+            bus_timeout=0,
+            streams=tuple(stream.health(device_ns) for stream in self._streams),
+        )
+
+    # -------------------------------------------------------------- commands
+
+    def _command(self, payload: bytes, now_ns: int) -> None:
+        command = messages.unpack(messages.Command.TYPE, payload)
+        if not isinstance(command, messages.Command):
+            return
+        match messages.COMMAND_NAMES.get(command.command):
+            case "ping":
+                self._ping(command, now_ns)
+            case "describe":
+                self._answer(command, messages.Status.OK, b"", now_ns)
+                self._describe(now_ns)
+            case "get_rate":
+                self._get_rate(command, now_ns)
+            case "set_rate":
+                self._set_rate(command, now_ns)
+            case "get_health":
+                self._answer(command, messages.Status.OK, b"", now_ns)
+                self._send(self._health(self._device_ns(now_ns)), now_ns)
+            case "reset":
+                self._answer(command, messages.Status.OK, b"", now_ns)
+                self._reset_at_ns = now_ns + RESET_DELAY_NS
+            case None:
+                self._answer(command, messages.Status.UNKNOWN_COMMAND, b"", now_ns)
+            case _:
+                self._answer(command, messages.Status.UNSUPPORTED, b"", now_ns)
+
+    def _answer(self, command: messages.Command, status: messages.Status, data: bytes, now_ns: int) -> None:
+        if self.mute_answers:
+            self.mute_answers -= 1
+            return
+        response = messages.Response(command.request, command.command, status, data)
+        self.line.answer(lambda _: response, now_ns)
+
+    def _ping(self, command: messages.Command, now_ns: int) -> None:
+        if len(command.args) < 8:
+            self._answer(command, messages.Status.BAD_LENGTH, b"", now_ns)
+            return
+        if self.mute_answers:
+            self.mute_answers -= 1
+            return
+        received = command.args[:8] + self._stamp(now_ns)
+
+        def make(start_ns: int) -> Message:
+            return messages.Response(
+                command.request, command.command, messages.Status.OK, received + self._stamp(start_ns)
+            )
+
+        self.line.answer(make, now_ns)
+
+    def _stamp(self, now_ns: int) -> bytes:
+        return (self._device_us(now_ns) & _U48).to_bytes(6, "little")
+
+    def _get_rate(self, command: messages.Command, now_ns: int) -> None:
+        if not command.args:
+            self._answer(command, messages.Status.BAD_LENGTH, b"", now_ns)
+        elif command.args[0] >= len(self._streams):
+            self._answer(command, messages.Status.UNKNOWN_STREAM, b"", now_ns)
+        else:
+            rate = self._streams[command.args[0]].rate_mhz
+            self._answer(command, messages.Status.OK, struct.pack("<I", rate), now_ns)
+
+    def _set_rate(self, command: messages.Command, now_ns: int) -> None:
+        if len(command.args) < 5:
+            self._answer(command, messages.Status.BAD_LENGTH, b"", now_ns)
+            return
+        number, rate_mhz = struct.unpack_from("<BI", command.args)
+        if number >= len(self._streams):
+            self._answer(command, messages.Status.UNKNOWN_STREAM, b"", now_ns)
+            return
+        stream = self._streams[number]
+        low, high = (round(rate * 1000) for rate in stream.sensor.rates_hz)
+        if not low <= rate_mhz <= high:
+            self._answer(command, messages.Status.BAD_ARGUMENT, struct.pack("<II", low, high), now_ns)
+            return
+        needed, available = self._line_budget(stream, rate_mhz), int(self.line.baud * LINE_SHARE)
+        if needed > available:
+            self._answer(command, messages.Status.OVER_LINE_BUDGET, struct.pack("<II", needed, available), now_ns)
+            return
+        if rate_mhz != stream.rate_mhz:
+            self._send_samples(stream, stream.set_rate(rate_mhz, self._device_ns(now_ns)))
+            self._send(stream.descriptor(), now_ns)
+        self._answer(command, messages.Status.OK, struct.pack("<IB", rate_mhz, stream.generation), now_ns)
+
+    def _line_budget(self, changed: Stream, rate_mhz: int) -> int:
+        """Bits per second that all streams take when one has a new rate."""
+        total = 0.0
+        for stream in self._streams:
+            hertz = (rate_mhz if stream is changed else stream.rate_mhz) / 1000
+            size = 2 * len(stream.sensor.fields)
+            total += 10 * hertz * (size + _SAMPLES_FRAMING / stream.sensor.batch_samples)
+        return int(total)

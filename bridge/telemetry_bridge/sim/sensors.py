@@ -1,0 +1,222 @@
+"""The streams of the simulated board: what they measure, their descriptors, and their ticks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from telemetry_bridge.sim.motion import GRAVITY, Array, HandMotion
+from telemetry_protocol import messages, stream_gen
+
+BATCH_BYTES: Final = 240
+"""SPEC.md, "Streams": a frame is sent when the next sample would not fit in this."""
+FAST_LATENCY_NS: Final = 20_000_000
+SLOW_LATENCY_NS: Final = 50_000_000
+FAST_HZ: Final = 500.0
+NEVER_NS: Final = 1 << 62
+
+ACCEL_SCALE: Final = GRAVITY / 8192
+"""MPU-6050 product specification, table 6.2: 8192 LSB/g at +-4 g."""
+GYRO_SCALE: Final = math.radians(1 / 65.5)
+"""MPU-6050 product specification, table 6.1: 65.5 LSB/(deg/s) at +-500 deg/s."""
+IMU_FILTER_US: Final = 1_900
+"""MPU-6050 register map, register 26: delay of the 184/188 Hz low-pass filter, 2.0 ms and 1.9 ms."""
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """What a stream measures.
+
+    Attributes:
+        rate_hz: nominal rate after boot.
+        rates_hz: lowest and highest rate that set_rate takes.
+        measure: SI values, shape ``(fields, n)``, at times in s, shape ``(n,)``.
+        noise: standard deviation of each field, SI.
+    """
+
+    name: str
+    part: str
+    rate_hz: float
+    rates_hz: tuple[float, float]
+    group_delay_us: int
+    fields: tuple[messages.FieldDescriptor, ...]
+    measure: Callable[[Array], Array]
+    noise: tuple[float, ...]
+
+    def descriptor(self, number: int, generation: int, rate_mhz: int) -> messages.Stream:
+        """STREAM message in force."""
+        return messages.Stream(
+            stream_gen(number, generation), rate_mhz, self.group_delay_us, 0, self.name, self.part, self.fields
+        )
+
+    @property
+    def batch_samples(self) -> int:
+        """Samples in a full frame; all fields have two bytes."""
+        return BATCH_BYTES // (2 * len(self.fields))
+
+    def raw(self, time_s: Array, rng: np.random.Generator) -> bytes:
+        """Samples at ``time_s`` as they go into a SAMPLES frame."""
+        values = self.measure(time_s) + rng.normal(size=(len(self.fields), time_s.size)) * np.array([self.noise]).T
+        scale = np.array([[field.scale] for field in self.fields])
+        offset = np.array([[field.offset] for field in self.fields])
+        counts = np.clip(np.rint((values - offset) / scale), -32768, 32767)
+        return np.ascontiguousarray(counts.T, "<i2").tobytes()
+
+
+def sensors(seed: int, imu_hz: float) -> tuple[Sensor, ...]:
+    """The board's sensors, by stream number."""
+    motion = HandMotion(seed)
+    return (
+        Sensor(
+            name="imu",
+            part="simulated",
+            rate_hz=imu_hz,
+            rates_hz=(1.0, 8000.0),
+            group_delay_us=IMU_FILTER_US,
+            fields=(
+                *(_field(f"accel_{axis}", "m/s^2", ACCEL_SCALE, 4 * GRAVITY) for axis in "xyz"),
+                *(_field(f"gyro_{axis}", "rad/s", GYRO_SCALE, math.radians(500)) for axis in "xyz"),
+            ),
+            measure=motion.at,
+            noise=(0.02,) * 3 + (0.001,) * 3,
+        ),
+        _thermometer("imu_temp", 10.0, scale=1 / 340, offset=36.53, start=24.0, rise=7.0, time_constant_s=90.0),
+        _thermometer("mcu_temp", 1.0, scale=0.01, offset=0.0, start=25.0, rise=9.0, time_constant_s=60.0),
+    )
+
+
+def _thermometer(
+    name: str, rate_hz: float, *, scale: float, offset: float, start: float, rise: float, time_constant_s: float
+) -> Sensor:
+    """A die that warms up after power-on."""
+
+    def measure(time_s: Array) -> Array:
+        return np.asarray(start + rise * (1 - np.exp(-time_s / time_constant_s)))[np.newaxis, :]
+
+    fields = (_field("temperature", "degC", scale, 0.0, offset),)
+    return Sensor(name, "simulated", rate_hz, (0.1, 100.0), 0, fields, measure, (0.02,))
+
+
+def _field(name: str, unit: str, scale: float, full_scale: float, offset: float = 0.0) -> messages.FieldDescriptor:
+    return messages.FieldDescriptor(messages.FieldType.I16, _f32(scale), _f32(offset), _f32(full_scale), name, unit)
+
+
+def _f32(value: float) -> float:
+    return float(np.float32(value))
+
+
+class Stream:
+    """One stream since boot: its ticks in device time, its open batch, its losses."""
+
+    def __init__(
+        self,
+        number: int,
+        sensor: Sensor,
+        *,
+        generation: int,
+        start_ns: int,
+        odr_ppm: float,
+        rng: np.random.Generator,
+    ) -> None:
+        """Begin at device time ``start_ns``; the sensor's own oscillator is off by ``odr_ppm``."""
+        self.number = number
+        self._odr_ppm = odr_ppm
+        self.sensor = sensor
+        self.generation = generation
+        self.rate_mhz = round(sensor.rate_hz * 1000)
+        self.next_index = 0
+        self.lost = {"fifo": 0, "ring": 0, "bus": 0}
+        self.is_missing = False
+        """The sensor does not answer: no ticks."""
+        self._rng = rng
+        self._origin_index = 0
+        self._origin_ns = start_ns
+        self._open_index = 0
+        self._to_lose = 0
+        self._lose_cause = "fifo"
+
+    def tick_ns(self, index: int) -> int:
+        """Device time of a tick in ns: exact, so that the rate holds however long it runs."""
+        return self._origin_ns + (index - self._origin_index) * 10**15 // self._rate_uhz
+
+    @property
+    def _rate_uhz(self) -> int:
+        """What the sensor really does, in millionths of a hertz."""
+        return round(self.rate_mhz * (1000 + self._odr_ppm / 1000))
+
+    @property
+    def due_ns(self) -> int:
+        """Device time at which the open batch is sent: full, or old."""
+        if self.is_missing:
+            return NEVER_NS
+        latency = FAST_LATENCY_NS if self.rate_mhz >= FAST_HZ * 1000 else SLOW_LATENCY_NS
+        full_ns = self.tick_ns(self._open_index + self.sensor.batch_samples - 1)
+        return min(full_ns, self.tick_ns(self._open_index) + latency)
+
+    def descriptor(self) -> messages.Stream:
+        """STREAM message in force."""
+        return self.sensor.descriptor(self.number, self.generation, self.rate_mhz)
+
+    def health(self, device_ns: int) -> messages.StreamHealth:
+        """Entry in HEALTH at a device time."""
+        state = messages.StreamState.MISSING if self.is_missing else messages.StreamState.STREAMING
+        self._count(device_ns)
+        lost = self.lost
+        return messages.StreamHealth(self.number, state, self.next_index, lost["fifo"], lost["ring"], lost["bus"])
+
+    def lose(self, samples: int, cause: str) -> None:
+        """Let the sensor lose the next samples: ``fifo``, ``ring`` or ``bus``."""
+        self._to_lose, self._lose_cause = samples, cause
+
+    def go_missing(self, device_ns: int) -> messages.Samples | None:
+        """Take the sensor away; the open batch."""
+        batch = self.flush(device_ns)
+        self.is_missing = True
+        return batch
+
+    def come_back(self, device_ns: int) -> None:
+        """The sensor is there again: its ticks go on from now."""
+        self._origin_index, self._origin_ns = self.next_index, device_ns
+        self.is_missing = False
+
+    def set_rate(self, rate_mhz: int, device_ns: int) -> messages.Samples | None:
+        """Change the rate; the index goes on. The open batch, which must be sent first."""
+        batch = self.flush(device_ns)
+        self._origin_index, self._origin_ns = self.next_index, max(device_ns, self.tick_ns(self.next_index))
+        self.rate_mhz = rate_mhz
+        self.generation = (self.generation + 1) & 7
+        return batch
+
+    def flush(self, device_ns: int) -> messages.Samples | None:
+        """The open batch as of ``device_ns``, closed; None if there is nothing in it."""
+        self._count(device_ns)
+        first, end = self._open_index, self.next_index
+        lost = min(self._to_lose, end - first)
+        self._to_lose -= lost
+        self.lost[self._lose_cause] += lost
+        first += lost
+        self._open_index = end
+        if first == end:
+            return None
+        first_ns = self.tick_ns(first)
+        time_s = first_ns / 1e9 + np.arange(end - first) * (1e6 / self._rate_uhz)
+        data = self.sensor.raw(np.asarray(time_s, np.float64), self._rng)
+        return messages.Samples(
+            stream_gen(self.number, self.generation),
+            first & 0xFFFF_FFFF,
+            first_ns // 1000 & 0xFFFF_FFFF_FFFF,
+            data,
+        )
+
+    def _count(self, device_ns: int) -> None:
+        """Let the ticks up to ``device_ns`` pass."""
+        if self.is_missing:
+            return
+        passed = (device_ns - self._origin_ns) * self._rate_uhz // 10**15 + 1 + self._origin_index
+        while self.tick_ns(passed) <= device_ns:  # the floor of a tick's time may let one more pass
+            passed += 1
+        self.next_index = max(self.next_index, passed)
