@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench.frame_cost import FrameCost, imu_payload
 
+from bench.frame_cost import FrameCost, imu_payload
 from telemetry_protocol import Decoder, Frame, encode_frame
 
 
