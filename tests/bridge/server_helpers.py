@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import socket
 import struct
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -153,6 +154,109 @@ async def join(server: Server, *, origin: str | None = None, **options: Any) -> 
         f"ws://127.0.0.1:{server.port}/ws", origin=Origin(origin) if origin else None, compression=None, **options
     )
     return Client(ws)
+
+
+HANDSHAKE = (
+    "GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Protocol: telemetry-bridge.v1\r\n{more}\r\n"
+)
+
+
+class RawClient:
+    """A socket that sends what it is told and reads only when asked: for attacks, and for clients that stall."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.setblocking(False)
+        self._received = b""
+
+    async def connect(self, server: Server) -> RawClient:
+        """Open the TCP connection."""
+        await asyncio.get_running_loop().sock_connect(self._socket, ("127.0.0.1", server.port))
+        return self
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        await asyncio.get_running_loop().sock_sendall(self._socket, data)
+
+    async def send_text(self, **message: object) -> None:
+        """Send a short text message in a frame masked with zeros."""
+        data = json.dumps(message).encode()
+        assert len(data) < 126
+        await self.send(bytes([0x81, 0x80 | len(data), 0, 0, 0, 0]) + data)
+
+    async def read(self, count: int) -> bytes:
+        """Exactly so many bytes; EOFError if the connection ends before."""
+        while len(self._received) < count:
+            await self._fill()
+        data, self._received = self._received[:count], self._received[count:]
+        return data
+
+    async def read_to_end(self) -> bytes:
+        """All bytes until the connection ends."""
+        try:
+            while True:
+                await self._fill()
+        except EOFError:
+            data, self._received = self._received, b""
+            return data
+
+    async def _fill(self) -> None:
+        try:
+            data = await asyncio.get_running_loop().sock_recv(self._socket, 65536)
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            raise EOFError
+        self._received += data
+
+    async def head(self) -> str:
+        """Status line and headers of an HTTP response."""
+        while b"\r\n\r\n" not in self._received:
+            await self._fill()
+        head, _, self._received = self._received.partition(b"\r\n\r\n")
+        return head.decode()
+
+    async def upgrade(self, server: Server) -> None:
+        """Perform the opening handshake."""
+        await self.send(HANDSHAKE.format(host=f"127.0.0.1:{server.port}", more="").encode())
+        assert (await self.head()).startswith("HTTP/1.1 101 ")
+
+    async def frame(self) -> tuple[int, bytes]:
+        """Opcode and payload of the next WebSocket frame."""
+        opcode, length = await self.read(2)
+        if length == 126:
+            length = int.from_bytes(await self.read(2), "big")
+        return opcode & 0x0F, await self.read(length)
+
+    async def message(self) -> Any:
+        """The next message: a dict, Samples, or the close code as a number."""
+        opcode, data = await self.frame()
+        if opcode == 8:
+            return int.from_bytes(data[:2], "big")
+        return json.loads(data) if opcode == 1 else decode(data)
+
+    async def __aenter__(self) -> RawClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._socket.close()
+
+
+async def http_get(
+    server: Server, path: str = "/", *, method: str = "GET", host: str | None = None, more: str = ""
+) -> tuple[int, dict[str, str], bytes]:
+    """One plain HTTP request: status, headers with lower-case names, body."""
+    async with await RawClient().connect(server) as raw:
+        host = f"127.0.0.1:{server.port}" if host is None else host
+        await raw.send(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode())
+        head = await raw.head()
+        body = await raw.read_to_end()
+    status, *lines = head.split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    return int(status.split()[1]), headers, body
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

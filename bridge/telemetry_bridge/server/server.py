@@ -95,6 +95,10 @@ class Server:
         """How many WebSocket connections there are."""
         return sum(connection.client is not None for connection in self._connections)
 
+    def connections(self) -> tuple[Connection, ...]:
+        """Every TCP connection there is now."""
+        return tuple(self._connections)
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

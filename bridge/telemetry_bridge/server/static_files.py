@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 NOT_BUILT: Final = (
     "The bridge is running, but the page has not been built.\n\n"
@@ -59,10 +59,12 @@ class StaticFiles:
         all others are asked for again each time.
         """
         try:
-            path = unquote(urlsplit(target).path, errors="strict")
-        except ValueError:
+            path = unquote(target.partition("?")[0], errors="strict")
+        except UnicodeDecodeError:
             return None
-        segments = path.removeprefix("/").split("/")
+        slash, *segments = path.split("/")
+        if slash:
+            return None
         if segments == [""]:
             segments = ["index.html"]
         if any(segment == "" or segment.startswith(".") or set(segment) & set("\\:\0") for segment in segments):
