@@ -3,6 +3,7 @@
 #include "drivers/mpu6050_registers.h"
 
 #define RETRY_US        1000000u
+#define POWER_UP_US     100000u /* PS-MPU-6000A-00 6.3: register access 20 ms typical, 100 ms at most, after power-up */
 #define NO_EDGE_US      1000000u
 #define FAILURES_MAX    10u
 #define BASE_RATE_MHZ   1000000u /* with the low-pass filter on: RM-MPU-6000A-00, register 25 */
@@ -468,6 +469,7 @@ void mpu6050_init(struct mpu6050 *imu, const struct bus *bus, const struct senso
                                          .sample_size = 2},
             },
         .reported = SENSOR_STOPPED,
+        .next_try_us = POWER_UP_US,
         .burst = {.address = MPU6050_ADDRESS, .reg = MPU6050_ACCEL_XOUT_H, .size = BURST_SIZE, .read = true},
         .rate_change = {.address = MPU6050_ADDRESS, .reg = MPU6050_SMPLRT_DIV, .size = 2},
         .configure = {.address = MPU6050_ADDRESS},

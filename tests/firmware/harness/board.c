@@ -1,0 +1,287 @@
+/* The application on the host: its HAL, played by whoever writes commands to standard input.
+ *
+ * One command a line, one answer a line. Bytes travel as hexadecimal.
+ *
+ *     boot BUS ADC BAUD         start (once); BUS and ADC 0 or 1; BAUD: what the line makes
+ *     time US                   move the clock
+ *     tick                      system tick interrupt
+ *     edge                      data-ready edge
+ *     rx HEX                    bytes from the host
+ *     adc TEMPERATURE VREFINT   end of a series
+ *     sent                      the block in transmission has left; answers the next one's bytes, or -
+ *     finish STATUS [HEX]       end of the transfer under way (enum transfer_status); HEX: what was read
+ *     stuck 0|1                 SDA held low
+ *     uart OVERRUN FRAMING NOISE  set the error counters
+ *     nothing                   just the state
+ *
+ * Every command ends with the main loop running until no event is left, and answers
+ *     BLOCK TRANSFER ADC RESET FEEDS
+ * BLOCK: bytes handed to the UART and not yet `sent`, or -.  TRANSFER: r:ADDRESS:REG:SIZE, w:ADDRESS:REG:HEX or -.
+ * ADC: 1 while a series is under way.  RESET: 1 after hal_system_reset().  FEEDS: of the watchdog.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/application.h"
+#include "app/version.h"
+#include "hal/adc.h"
+#include "hal/data_ready.h"
+#include "hal/fault.h"
+#include "hal/i2c.h"
+#include "hal/irq.h"
+#include "hal/noinit.h"
+#include "hal/system.h"
+#include "hal/time.h"
+#include "hal/uart.h"
+#include "hal/watchdog.h"
+#include "lib/check.h"
+
+const char firmware_version[] = "1.2.3";
+const char firmware_revision[] = "0123456789ab";
+
+static struct {
+    uint64_t now_us;
+    uint32_t events;
+    bool bus;
+    bool adc;
+    bool stuck;
+    uint32_t baud;
+    const uint8_t *block;
+    size_t block_size;
+    const struct transfer *transfer;
+    uint64_t transfer_started_us;
+    struct hal_i2c_errors bus_errors;
+    struct hal_uart_errors uart_errors;
+    bool converting;
+    bool reset;
+    unsigned feeds;
+    unsigned masked;
+    struct hal_noinit noinit;
+} board;
+
+/* ---- the HAL */
+
+_Noreturn void assert_failed(void)
+{
+    fprintf(stderr, "assert failed, called from %p\n", __builtin_return_address(0));
+    abort();
+}
+
+uint32_t hal_irq_save(void) { return board.masked++; }
+void hal_irq_restore(uint32_t state)
+{
+    if (state != --board.masked) {
+        assert_failed(); /* not nested properly */
+    }
+}
+void hal_post(uint32_t events) { board.events |= events; }
+uint32_t hal_wait(void) { abort(); }
+uint32_t hal_cycles_asleep(void) { return (uint32_t)(board.now_us * 96u * 3u / 4u); } /* three quarters asleep */
+
+void hal_time_start(void) {}
+uint64_t hal_time_us(void) { return board.now_us; }
+
+static struct hal_system chip = {
+    .board = "host", .clock_hz = 96000000u, .tx_dma = true, .reset_cause = HAL_RESET_POWER_ON, .uid = "unique-id-12"};
+void hal_system_start(void) {}
+const struct hal_system *hal_system(void) { return &chip; }
+static void show(void);
+_Noreturn void hal_system_reset(void)
+{
+    board.reset = true;
+    show();
+    exit(0);
+}
+uint32_t hal_system_ram_hash(void) { return 0x12345678; }
+size_t hal_system_stack_free(void) { return 1000; }
+struct hal_noinit *hal_noinit(void) { return &board.noinit; }
+uint32_t hal_noinit_seed(void) { return 7; }
+
+void hal_watchdog_start(void) {}
+void hal_watchdog_feed(void) { board.feeds++; }
+
+void hal_fault_start(uint32_t boot_id) { (void)boot_id; }
+const struct hal_fault *hal_fault_record(void) { return NULL; }
+bool hal_fault_is_fresh(void) { return false; }
+
+uint32_t hal_uart_open(uint32_t baud) { return board.baud != 0 ? board.baud : baud; }
+uint32_t hal_uart_baud_max(void) { return 3000000u; }
+void hal_uart_send(const uint8_t *data, size_t n)
+{
+    if (board.block != NULL || n == 0) {
+        assert_failed();
+    }
+    board.block = data;
+    board.block_size = n;
+}
+bool hal_uart_drained(void) { return board.block == NULL; }
+struct hal_uart_errors hal_uart_errors(void) { return board.uart_errors; }
+
+bool hal_i2c_open(void) { return board.bus; }
+bool hal_i2c_start(const struct transfer *transfer)
+{
+    if (board.transfer != NULL) {
+        return false;
+    }
+    board.transfer = transfer;
+    board.transfer_started_us = board.now_us;
+    return true;
+}
+static void finish(enum transfer_status status)
+{
+    const struct transfer *transfer = board.transfer;
+    board.transfer = NULL;
+    board.bus_errors.nack += status == TRANSFER_NACK;
+    board.bus_errors.bus += status == TRANSFER_ARBITRATION;
+    board.bus_errors.timeout += status == TRANSFER_TIMEOUT;
+    transfer->done(transfer->context, status);
+}
+void hal_i2c_poll(uint64_t now_us)
+{
+    if (board.transfer != NULL && now_us > board.transfer_started_us + 10000u) {
+        finish(TRANSFER_TIMEOUT);
+    }
+}
+bool hal_i2c_recover(void) { return !board.stuck; }
+uint32_t hal_i2c_rate(void) { return 400000u; }
+struct hal_i2c_errors hal_i2c_errors(void) { return board.bus_errors; }
+
+void hal_data_ready_open(void) {}
+const char *hal_data_ready_pin(void) { return "PB0"; }
+
+bool hal_adc_open(void) { return board.adc; }
+bool hal_adc_start(void)
+{
+    bool start = !board.converting;
+    board.converting = true;
+    return start;
+}
+struct hal_adc_calibration hal_adc_calibration(void)
+{
+    return (struct hal_adc_calibration){.vrefint = 1500, .temp_30 = 950, .temp_110 = 1200, .factory = true};
+}
+uint32_t hal_adc_noise(uint32_t seed) { return seed + 1u; }
+
+/* ---- commands */
+
+static void show(void)
+{
+    if (board.block == NULL) {
+        printf("-");
+    }
+    for (size_t i = 0; i < board.block_size; i++) {
+        printf("%02x", board.block[i]);
+    }
+    const struct transfer *transfer = board.transfer;
+    if (transfer == NULL) {
+        printf(" -");
+    } else if (transfer->read) {
+        printf(" r:%u:%u:%u", transfer->address, transfer->reg, transfer->size);
+    } else {
+        printf(" w:%u:%u:", transfer->address, transfer->reg);
+        for (unsigned i = 0; i < transfer->size; i++) {
+            printf("%02x", transfer->data[i]);
+        }
+    }
+    printf(" %d %d %u\n", board.converting, board.reset, board.feeds);
+    fflush(stdout);
+}
+
+static unsigned nibble(char c) { return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a' + 10); }
+
+static size_t parse_hex(const char *text, uint8_t *out, size_t room)
+{
+    size_t n = 0;
+    for (; n < room && text[2 * n] > ' '; n++) {
+        out[n] = (uint8_t)(nibble(text[2 * n]) << 4 | nibble(text[2 * n + 1]));
+    }
+    return n;
+}
+
+static void boot(void)
+{
+    application_start_system();
+    application_start_identity();
+    application_start_line();
+    application_start_sensors();
+    application_announce();
+}
+
+static void sent(void)
+{
+    board.block = NULL;
+    board.block_size = 0;
+    hal_uart_on_sent();
+    if (board.block == NULL) {
+        hal_uart_on_drained();
+    }
+}
+
+static void execute(const char *line)
+{
+    static uint8_t bytes[65536];
+    unsigned a;
+    unsigned b;
+    unsigned c;
+    unsigned long long us;
+    int at = 0;
+    if (sscanf(line, "boot %u %u %u", &a, &b, &c) == 3) {
+        board.baud = c;
+        board.bus = a != 0;
+        board.adc = b != 0;
+        boot();
+    } else if (sscanf(line, "time %llu", &us) == 1) {
+        board.now_us = us;
+    } else if (strncmp(line, "tick", 4) == 0) {
+        hal_post(HAL_EVENT_TICK);
+        hal_time_on_tick(board.now_us);
+    } else if (strncmp(line, "edge", 4) == 0) {
+        hal_data_ready_on_edge(board.now_us);
+    } else if (strncmp(line, "rx ", 3) == 0) {
+        size_t n = parse_hex(line + 3, bytes, sizeof bytes);
+        for (size_t i = 0; i < n; i++) {
+            hal_uart_on_byte(bytes[i]);
+        }
+    } else if (sscanf(line, "adc %u %u", &a, &b) == 2) {
+        board.converting = false;
+        hal_adc_on_reading((struct hal_adc_reading){.temperature = (uint16_t)a, .vrefint = (uint16_t)b});
+    } else if (strncmp(line, "sent", 4) == 0) {
+        sent();
+    } else if (sscanf(line, "finish %u %n", &a, &at) == 1) {
+        if (board.transfer->read && a == TRANSFER_OK) {
+            size_t n = parse_hex(line + at, bytes, sizeof bytes);
+            if (n != board.transfer->size) {
+                fprintf(stderr, "finish with %zu bytes, %u wanted\n", n, board.transfer->size);
+                exit(2);
+            }
+            memcpy(board.transfer->data, bytes, n);
+        }
+        finish((enum transfer_status)a);
+    } else if (sscanf(line, "stuck %u", &a) == 1) {
+        board.stuck = a != 0;
+    } else if (sscanf(line, "uart %u %u %u", &a, &b, &c) == 3) {
+        board.uart_errors = (struct hal_uart_errors){.overrun = a, .framing = b, .noise = c};
+    } else if (strncmp(line, "nothing", 7) != 0) {
+        fprintf(stderr, "no such command: %s", line);
+        exit(2);
+    }
+}
+
+int main(void)
+{
+    static char line[131072];
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        execute(line);
+        while (board.events != 0) {
+            uint32_t events = board.events;
+            board.events = 0;
+            application_handle(events);
+        }
+        if (board.masked != 0) {
+            assert_failed(); /* interrupts left masked */
+        }
+        show();
+    }
+    return 0;
+}

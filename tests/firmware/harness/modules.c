@@ -1,0 +1,148 @@
+/* Single modules on the host, one command a line, one answer a line; see the functions. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/receiver.h"
+#include "app/sampler.h"
+#include "hal/irq.h"
+#include "lib/bip_ring.h"
+#include "lib/check.h"
+
+_Noreturn void assert_failed(void)
+{
+    fprintf(stderr, "assert failed\n");
+    abort();
+}
+
+void hal_post(uint32_t events) { (void)events; }
+uint32_t hal_irq_save(void) { return 0; }
+void hal_irq_restore(uint32_t state) { (void)state; }
+
+static struct bip_ring ring;
+static uint8_t *ring_memory;
+static uint8_t *reservation;
+static uint8_t next_written;
+static uint8_t next_read;
+
+/* Bytes written count up, so that the reader knows what must come. */
+static void ring_command(const char *command, unsigned n)
+{
+    size_t size = 0;
+    if (strcmp(command, "init") == 0) {
+        free(ring_memory);
+        ring_memory = malloc(n); /* exactly as long: the sanitizer sees one byte too many */
+        bip_ring_init(&ring, ring_memory, n);
+        next_written = next_read = 0;
+        reservation = NULL;
+    } else if (strcmp(command, "reserve") == 0) {
+        reservation = bip_ring_reserve(&ring, n);
+        if (reservation != NULL) {
+            memset(reservation, 0xEE, n);
+        }
+    } else if (strcmp(command, "commit") == 0 && reservation != NULL) {
+        for (unsigned i = 0; i < n; i++) {
+            reservation[i] = next_written++;
+        }
+        bip_ring_commit(&ring, n);
+        reservation = NULL;
+    } else if (strcmp(command, "read") == 0) {
+        const uint8_t *block = bip_ring_peek(&ring, &size);
+        size = size < n ? size : n;
+        for (size_t i = 0; i < size; i++) {
+            if (block[i] != next_read++) {
+                printf("wrong byte\n");
+                return;
+            }
+        }
+        bip_ring_consume(&ring, size);
+    }
+    printf("%d %zu %zu\n", reservation != NULL, size, bip_ring_used(&ring));
+}
+
+static struct sampler sampler;
+static _Alignas(8) uint8_t slots[8 * SAMPLER_SLOT(SAMPLER_BATCH_BYTES)];
+
+/* sampler init SIZE RATE_MHZ SLOTS | push TIME VALUE | lose | change RATE_MHZ | interrupt | expire TIME | take */
+static void sampler_command(const char *command, unsigned long long a, unsigned long b, unsigned c)
+{
+    uint8_t sample[12];
+    if (strcmp(command, "init") == 0) {
+        memset(slots, 0xEE, sizeof slots);
+        sampler_init(&sampler, 0, (uint8_t)a, 5, slots, (uint8_t)c, SAMPLER_BATCH_BYTES);
+        sampler_set_rate(&sampler, (uint32_t)b);
+    } else if (strcmp(command, "push") == 0) {
+        memset(sample, (int)b, sizeof sample);
+        sampler_push(&sampler, a, sample);
+    } else if (strcmp(command, "lose") == 0) {
+        sampler_lose(&sampler, &sampler.lost_fifo);
+    } else if (strcmp(command, "change") == 0) {
+        sampler_change(&sampler, (uint32_t)a);
+    } else if (strcmp(command, "interrupt") == 0) {
+        sampler_interrupt(&sampler);
+    } else if (strcmp(command, "expire") == 0) {
+        sampler_expire(&sampler, a);
+    } else if (strcmp(command, "take") == 0) {
+        struct batch *batch = sampler_oldest(&sampler);
+        if (batch == NULL) {
+            printf("-\n");
+            return;
+        }
+        printf("%u %llu %u ", batch->index, (unsigned long long)batch->time_us, batch->generation);
+        for (unsigned i = 0; i < batch->size; i++) {
+            printf("%02x", ((const uint8_t *)batch)[BATCH_HEAD + i]);
+        }
+        printf("\n");
+        sampler_release(&sampler);
+        return;
+    }
+    printf("%u %u %u\n", sampler.next_index, sampler.lost_fifo, sampler.lost_ring);
+}
+
+static struct receiver receiver;
+
+/* receiver init | push BYTE TIME | next NOW */
+static void receiver_command(const char *command, unsigned long long a, unsigned long b)
+{
+    if (strcmp(command, "init") == 0) {
+        receiver_init(&receiver);
+    } else if (strcmp(command, "push") == 0) {
+        (void)receiver_push(&receiver, (uint8_t)a, (uint32_t)b);
+    } else if (strcmp(command, "next") == 0) {
+        uint64_t received_us;
+        if (!receiver_next(&receiver, a, &received_us)) {
+            printf("-\n");
+            return;
+        }
+        printf("%u %llu %zu\n", receiver.decoder.type, (unsigned long long)received_us, receiver.decoder.payload_size);
+        return;
+    }
+    printf("%u\n", receiver.dropped);
+}
+
+int main(void)
+{
+    static char line[256];
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        char module[16] = "";
+        char command[16] = "";
+        unsigned long long a = 0;
+        unsigned long b = 0;
+        unsigned c = 0;
+        if (sscanf(line, "%15s %15s %llu %lu %u", module, command, &a, &b, &c) < 2) {
+            return 2;
+        }
+        if (strcmp(module, "ring") == 0) {
+            ring_command(command, (unsigned)a);
+        } else if (strcmp(module, "sampler") == 0) {
+            sampler_command(command, a, b, c);
+        } else if (strcmp(module, "receiver") == 0) {
+            receiver_command(command, a, b);
+        } else {
+            return 2;
+        }
+        fflush(stdout);
+    }
+    free(ring_memory);
+    return 0;
+}

@@ -1,0 +1,199 @@
+"""Ring, sampler and receiver by themselves, against simple models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware.host_build import Harness
+from telemetry_protocol import encode_frame
+
+SAMPLE = 12
+BATCH = 240
+
+
+# -- transmit ring
+
+RING_STEPS = st.lists(
+    st.tuples(st.sampled_from(["write", "abandon", "read"]), st.integers(1, 40), st.integers(0, 40)), max_size=60
+)
+
+
+@settings(deadline=None)
+@given(size=st.integers(2, 64), steps=RING_STEPS)
+def test_what_goes_into_the_ring_comes_out_in_order(
+    modules: Harness, size: int, steps: list[tuple[str, int, int]]
+) -> None:
+    modules.ask(f"ring init {size}")
+    used = 0
+    for action, reserve, amount in steps:
+        if action == "read":
+            answer = modules.ask(f"ring read {amount}")
+            _, read, reported = answer.split()  # "wrong byte" would not split in three numbers
+            used -= int(read)
+        else:
+            granted = modules.ask(f"ring reserve {reserve}").split()[0] == "1"
+            assert granted or used > 0 or reserve > size // 2  # an empty ring gives half, wherever it stands
+            written = min(amount, reserve) if granted and action == "write" else 0
+            reported = modules.ask(f"ring commit {written}").split()[2]
+            used += written
+        assert int(reported) == used
+    while used:
+        used -= int(modules.ask("ring read 1000").split()[1])
+
+
+@settings(deadline=None)
+@given(start=st.integers(0, 99), n=st.integers(1, 99))
+def test_half_of_an_empty_ring_is_always_to_be_had(modules: Harness, start: int, n: int) -> None:
+    modules.ask("ring init 100")
+    if start:
+        modules.ask(f"ring reserve {start}")
+        modules.ask(f"ring commit {start}")
+        modules.ask(f"ring read {start}")
+    granted = modules.ask(f"ring reserve {n}").split()[0] == "1"
+    assert granted or n > 50
+
+
+# -- sampler
+
+
+@dataclass
+class Tick:
+    """What became of one tick."""
+
+    index: int
+    time_us: int
+    value: int | None
+    generation: int
+    run: int  # ticks of one run may share a batch
+
+
+@dataclass
+class Model:
+    """Straightforward account of what a sampler is told."""
+
+    ticks: list[Tick] = field(default_factory=list)
+    generation: int = 5
+    run: int = 0
+
+
+SAMPLER_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("push"), st.integers(1, 25)),
+        st.tuples(st.sampled_from(["lose", "change", "interrupt", "take", "pause"]), st.integers(1, 3)),
+    ),
+    max_size=60,
+)
+
+
+def take(modules: Harness) -> tuple[int, int, int, list[int]] | None:
+    answer = modules.ask("sampler take")
+    if answer == "-":
+        return None
+    index, time_us, generation, data = answer.split()
+    return (
+        int(index),
+        int(time_us),
+        int(generation),
+        [int(data[i : i + 2], 16) for i in range(0, len(data), 2 * SAMPLE)],
+    )
+
+
+@settings(deadline=None)
+@given(steps=SAMPLER_STEPS, slots=st.integers(2, 6), rate_hz=st.sampled_from([20, 100, 499, 500, 1000, 6660]))
+def test_a_batch_holds_the_ticks_it_says_and_spans_no_hole(
+    modules: Harness, steps: list[tuple[str, int]], slots: int, rate_hz: int
+) -> None:
+    modules.ask(f"sampler init {SAMPLE} {rate_hz * 1000} {slots}")
+    model = Model()
+    period_us = 1_000_000 // rate_hz
+    bound_us = 20_000 if rate_hz >= 500 else 50_000
+    now_us = 1000
+    batches = []
+    lost_ring = 0
+    for action, n in steps:
+        for _ in range(n):
+            index = len(model.ticks)
+            if action == "push":
+                value = index % 251
+                _, _, lost = modules.ask(f"sampler push {now_us} {value}").split()
+                kept = int(lost) == lost_ring
+                lost_ring = int(lost)
+                model.run += not kept
+                model.ticks.append(Tick(index, now_us, value if kept else None, model.generation, model.run))
+                now_us += period_us
+            elif action == "lose":
+                modules.ask("sampler lose")
+                model.run += 1
+                model.ticks.append(Tick(index, now_us, None, model.generation, model.run))
+                now_us += period_us
+            elif action == "change":
+                modules.ask(f"sampler change {rate_hz * 1000}")
+                model.run += 1
+                model.generation = (model.generation + 1) % 8
+            elif action == "interrupt":
+                modules.ask("sampler interrupt")
+                model.run += 1
+            elif action == "take":
+                batch = take(modules)
+                batches += [batch] if batch else []
+            else:
+                now_us += bound_us
+                model.run += 1
+                modules.ask(f"sampler expire {now_us}")
+    modules.ask("sampler interrupt")
+    while (batch := take(modules)) is not None:
+        batches.append(batch)
+
+    seen = []
+    for index, time_us, generation, values in batches:
+        ticks = model.ticks[index : index + len(values)]
+        assert [tick.value for tick in ticks] == values
+        assert ticks[0].time_us == time_us
+        assert {tick.generation for tick in ticks} == {generation}
+        assert len({tick.run for tick in ticks}) == 1
+        assert len(values) * SAMPLE <= BATCH
+        assert ticks[-1].time_us - time_us <= bound_us
+        seen += [tick.index for tick in ticks]
+    assert seen == [tick.index for tick in model.ticks if tick.value is not None]  # each once, in order, none more
+    assert int(modules.ask("sampler expire 0").split()[0]) == len(model.ticks)
+
+
+# -- receiver
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    frames=st.lists(st.tuples(st.binary(max_size=20), st.integers(0, 2**32 - 1)), max_size=6),
+    later_us=st.integers(0, 10_000),
+)
+def test_a_frame_has_the_time_of_its_own_delimiter(
+    modules: Harness, frames: list[tuple[bytes, int]], later_us: int
+) -> None:
+    modules.ask("receiver init")
+    for payload, time_us in frames:
+        for byte in b"\x00" + encode_frame(0x40, 0, payload):
+            modules.ask(f"receiver push {byte} {time_us}")
+        now_us = 7 * 2**32 + time_us + later_us  # the clock has wrapped its low half several times
+        assert modules.ask(f"receiver next {now_us}") == f"64 {now_us - later_us} {len(payload)}"
+    assert modules.ask("receiver next 0") == "-"
+
+
+def test_bytes_beyond_the_receive_ring_are_counted(modules: Harness) -> None:
+    modules.ask("receiver init")
+    dropped = [int(modules.ask("receiver push 1 0")) for _ in range(600)]
+    assert dropped[511] == 0
+    assert dropped[-1] == 600 - 512
+
+
+def test_delimiters_beyond_their_time_stamps_are_counted_and_the_rest_survives(modules: Harness) -> None:
+    modules.ask("receiver init")
+    for _ in range(40):
+        modules.ask("receiver push 0 5")
+    assert int(modules.ask("receiver push 1 5")) == 40 - 32
+    assert modules.ask("receiver next 10") == "-"
+    for byte in b"\x00" + encode_frame(0x40, 0, b"abc"):
+        modules.ask(f"receiver push {byte} 77")
+    assert modules.ask("receiver next 80") == "64 77 3"
