@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from cobs import cobs
 
-FULL_BLOCK = 0xFF
+FULL_BLOCK: Final = 0xFF
 """The code byte that stands for 254 data bytes and no zero."""
 
-CobsError: type[Exception] = cobs.DecodeError
+CobsError: Final[type[Exception]] = cobs.DecodeError
 """A code byte points past the end."""
 
-accelerated: bool = cobs._using_extension
+accelerated: Final[bool] = cobs._using_extension
 """Whether the C extension of `cobs` is used; pure Python costs some 100 times as much."""
 
 
-def encode(data: bytes) -> bytes:
-    """Encode without the delimiter. The result has no zero byte."""
-    return bytes(cobs.encode(data))
+encode: Final[Callable[[bytes], bytes]] = cobs.encode
+"""Encode without the delimiter. The result has no zero byte."""
 
-
-def decode(encoded: bytes) -> bytes:
-    """Decode what stood between two delimiters; raise `CobsError` when a code byte points past the end."""
-    return bytes(cobs.decode(encoded))
+decode: Final[Callable[[bytes], bytes]] = cobs.decode
+"""Decode what stood between two delimiters; raise `CobsError` when a code byte points past the end."""
 
 
 def decoded_size_before_break(encoded: bytes) -> int:

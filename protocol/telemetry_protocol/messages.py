@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from construct import Bytes, Construct, Float32l, GreedyBytes, Int8ul, Int16sl, Int16ul, Int32ul, Int64ul, Struct
 
@@ -19,8 +19,6 @@ from .wire_types import (
     Refused,
     Text,
     WireEnum,
-    checking_parser,
-    fixed_parser,
     list_of,
     unpack_as,
 )
@@ -214,7 +212,6 @@ class Hello(Message):
         "revision" / Text,
         "board" / Text,
     )
-    PARSE: ClassVar[Callable[[bytes], dict[str, Any]]] = checking_parser(LAYOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +248,6 @@ class Stream(HasStream, Message):
         "sensor" / Text,
         "fields" / list_of(FieldDescriptor),
     )
-    PARSE: ClassVar[Callable[[bytes], dict[str, Any]]] = checking_parser(LAYOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +272,12 @@ class Samples(HasStream, Message):
         "time_us" / U48,
         "data" / GreedyBytes,
     )
-    PARSE: ClassVar[Callable[[bytes], dict[str, Any]]] = fixed_parser(LAYOUT)
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<BIIH")
+
+    @classmethod
+    def _parse(cls, payload: bytes) -> Self:
+        stream_gen, index, time_us_low, time_us_high = cls._FIXED.unpack_from(payload)
+        return cls(stream_gen, index, time_us_low | time_us_high << 32, payload[11:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +344,6 @@ class Health(Message):
         "bus_timeout" / Int32ul,
         "streams" / list_of(StreamHealth),
     )
-    PARSE: ClassVar[Callable[[bytes], dict[str, Any]]] = checking_parser(LAYOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +365,6 @@ class Log(Message):
         "level" / Int8ul,
         "text" / Text,
     )
-    PARSE: ClassVar[Callable[[bytes], dict[str, Any]]] = checking_parser(LAYOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,7 +413,14 @@ class Fault(Message):
         "mmfar" / Int32ul,
         "bfar" / Int32ul,
     )
-    PARSE: ClassVar[Callable[[bytes], dict[str, Any]]] = fixed_parser(LAYOUT)
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<IIHBIIIIIIII")
+
+    @classmethod
+    def _parse(cls, payload: bytes) -> Self:
+        boot_id, time_us_low, time_us_high, cause, pc, lr, sp, psr, cfsr, hfsr, mmfar, bfar = cls._FIXED.unpack_from(
+            payload
+        )
+        return cls(boot_id, time_us_low | time_us_high << 32, cause, pc, lr, sp, psr, cfsr, hfsr, mmfar, bfar)
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,7 +445,12 @@ class Response(Message):
         "status" / Int8ul,
         "data" / GreedyBytes,
     )
-    PARSE: ClassVar[Callable[[bytes], dict[str, Any]]] = fixed_parser(LAYOUT)
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<HBB")
+
+    @classmethod
+    def _parse(cls, payload: bytes) -> Self:
+        request, command, status = cls._FIXED.unpack_from(payload)
+        return cls(request, command, status, payload[4:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,7 +472,12 @@ class Command(Message):
         "command" / Int8ul,
         "args" / GreedyBytes,
     )
-    PARSE: ClassVar[Callable[[bytes], dict[str, Any]]] = fixed_parser(LAYOUT)
+    _FIXED: ClassVar[struct.Struct] = struct.Struct("<HB")
+
+    @classmethod
+    def _parse(cls, payload: bytes) -> Self:
+        request, command = cls._FIXED.unpack_from(payload)
+        return cls(request, command, payload[3:])
 
 
 MESSAGES: Final[dict[int, type[Message]]] = {

@@ -61,6 +61,7 @@ class SampleLayout:
         self._scale = np.array([[field.scale] for field in fields], self._work)
         offset = np.array([[field.offset] for field in fields], self._work)
         self._offset = offset if offset.any() else None
+        self._tile = np.empty((self._fields, 0), self._work)  # the scale for as many samples as the last batch had
         # Only a float or an absurd scale can leave float32; numpy then must not warn, and looking costs time.
         largest = max(abs(field.scale) * 2.0 ** (8 * one.itemsize) for field, one in zip(fields, types, strict=True))
         self._may_overflow = any(one.kind == "f" for one in types) or largest + float(np.abs(offset).max()) > 1e38
@@ -87,14 +88,25 @@ class SampleLayout:
         return self._convert(data)
 
     def _convert(self, data: bytes) -> npt.NDArray[np.float32]:
-        values = np.empty((self._fields, len(data) // self.size), self._work)
-        if self._type is not None:
-            counts = np.frombuffer(data, self._type).reshape(-1, self._fields)
-            np.multiply(counts.T, self._scale, out=values)
+        count, remainder = divmod(len(data), self.size)
+        if remainder:
+            raise ValueError(f"{len(data)} bytes are not a whole number of samples of {self.size} bytes")
+        if self._type is None:
+            values = self._scaled_field_by_field(data, count)
         else:
-            samples = np.frombuffer(data, self.dtype)
-            for row, name in enumerate(self.dtype.names or ()):
-                np.multiply(samples[name], self._scale[row], out=values[row])
+            tile = self._tile
+            if tile.shape[1] != count:  # multiplying without broadcasting takes two thirds of the time
+                tile = self._tile = np.repeat(self._scale, count, axis=1)
+            counts = np.ndarray((self._fields, count), self._type, data, 0, (self._type.itemsize, self.size))
+            values = counts.astype(self._work, "C")
+            np.multiply(values, tile, values)
         if self._offset is not None:
             values += self._offset
-        return values.astype(np.float32, copy=False)
+        return values if self._work == np.float32 else values.astype(np.float32)
+
+    def _scaled_field_by_field(self, data: bytes, count: int) -> npt.NDArray[Any]:
+        values = np.empty((self._fields, count), self._work)
+        samples = np.frombuffer(data, self.dtype)
+        for row, name in enumerate(self.dtype.names or ()):
+            np.multiply(samples[name], self._scale[row], out=values[row])
+        return values

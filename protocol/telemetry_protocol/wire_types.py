@@ -1,15 +1,16 @@
 """What the generated `messages` is made of: field types, the base of all messages, refusals, commands.
 
-construct's *compiled* parsers read truncated input without a word. So only messages of fixed size are compiled, and
-only after their size was checked; messages with a ``str`` or a ``list`` use the interpreted parser, which does check.
+construct declares and builds every message, and reads those with a ``str`` or a ``list``. Messages of fixed size, of
+which SAMPLES comes a thousand times as often as all others, are read by `struct` in generated code: a quarter of the
+time of compiled construct, which moreover reads truncated input without a word. A test holds the three together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from construct import (
     Adapter,
@@ -114,7 +115,11 @@ class Message(Record):
     NAME: ClassVar[str]
     SIZE: ClassVar[int]
     """Bytes of the shortest payload: what is fixed, and the lengths and counts of what is not."""
-    PARSE: ClassVar[Callable[[bytes], dict[str, Any]]]
+
+    @classmethod
+    def _parse(cls, payload: bytes) -> Self:
+        """Read a payload of at least `SIZE` bytes; raise `StreamError` where a length in it points past its end."""
+        return cls(**_without_io(cls.LAYOUT.parse(payload)))
 
     def pack(self) -> bytes:
         """Payload of this message.
@@ -165,28 +170,13 @@ class Refused:
     """One line for a human."""
 
 
-def fixed_parser(layout: Construct) -> Callable[[bytes], dict[str, Any]]:
-    """Compiled parser of a layout without ``str`` and ``list``. The caller has checked the size."""
-    parse: Callable[[bytes], dict[str, Any]] = layout.compile().parse
-    return parse
-
-
-def checking_parser(layout: Construct) -> Callable[[bytes], dict[str, Any]]:
-    """Interpreted parser, which raises `StreamError` where a length in the payload points past its end."""
-
-    def parse(payload: bytes) -> dict[str, Any]:
-        return _without_io(layout.parse(payload))
-
-    return parse
-
-
 def unpack_as(message: type[Message], payload: bytes) -> Message | Refused:
     """Read a payload as that message; bytes after its last field are ignored. Never raises."""
     if len(payload) < message.SIZE:
         reason = f"{message.NAME}: {len(payload)} bytes, the fixed fields need {message.SIZE}"
         return Refused("length", message.TYPE, payload, reason)
     try:
-        return message(**message.PARSE(payload))
+        return message._parse(payload)
     except StreamError:
         reason = f"{message.NAME}: {len(payload)} bytes, a length in it claims more"
         return Refused("length", message.TYPE, payload, reason)

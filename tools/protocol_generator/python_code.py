@@ -19,9 +19,10 @@ _CONSTRUCT = {
     "str": "Text",
     "rest": "GreedyBytes",
 }
+_STRUCT = {"u8": "B", "u16": "H", "u32": "I", "u48": "IH", "u64": "Q", "i16": "h", "i32": "i", "f32": "f", "rest": ""}
 _PYTHON = {"f32": "float", "str": "str", "rest": "bytes"}
 _FROM_CONSTRUCT = ("Bytes", "Float32l", "GreedyBytes", "Int8ul", "Int16sl", "Int16ul", "Int32sl", "Int32ul", "Int64ul")
-_FROM_WIRE_TYPES = ("HasStream", "checking_parser", "fixed_parser", "list_of", "Text", "U48", "WireEnum")
+_FROM_WIRE_TYPES = ("HasStream", "list_of", "Text", "U48", "WireEnum")
 _DOC_WIDTH = 108
 _TEXT_WIDTH = 88
 _SOURCE = "Generated from protocol/messages.toml by tools/generate_protocol.py; do not edit."
@@ -35,10 +36,11 @@ def python_code(table: Table) -> str:
     used = [name for name in _FROM_WIRE_TYPES if name in body]
     own = ", ".join(sorted([*used, "CommandSpec", "FieldSpec", "Message", "Record", "Refused", "unpack_as"]))
     enums = "from enum import IntFlag\n" if table.flags else ""
+    fixed = any(message.is_fixed for message in table.messages)
     return (
-        f"{_HEADER}\n\nfrom __future__ import annotations\n\nfrom collections.abc import Callable\n"
+        f"{_HEADER}\n\nfrom __future__ import annotations\n\n{'import struct' if fixed else ''}\n"
         f"from dataclasses import dataclass\n{enums}"
-        f"from typing import Any, ClassVar, Final\n\nfrom construct import {construct}\n\n"
+        f"from typing import ClassVar, Final{', Self' if fixed else ''}\n\nfrom construct import {construct}\n\n"
         f"from .wire_types import {own}\n\n{body}"
     )
 
@@ -111,8 +113,29 @@ def _message(message: Message) -> Iterator[str]:
         f"SIZE: ClassVar[int] = {message.size}",
     )
     yield from _class(message, "HasStream, Message" if has_stream else "Message", constants)
-    parser = "fixed_parser" if message.is_fixed else "checking_parser"
-    yield f"    PARSE: ClassVar[Callable[[bytes], dict[str, Any]]] = {parser}(LAYOUT)\n"
+    if message.is_fixed:
+        yield from _fixed_parser(message)
+    yield ""
+
+
+def _fixed_parser(message: Message) -> Iterator[str]:
+    """A `_parse` that needs no construct, for a message without lengths in it."""
+    names, values = [], []
+    for field in message.fields:
+        if field.type == "u48":
+            names += [f"{field.name}_low", f"{field.name}_high"]
+            values.append(f"{field.name}_low | {field.name}_high << 32")
+        elif field.type == "rest":
+            values.append(f"payload[{message.size}:]")
+        else:
+            names.append(field.name)
+            values.append(field.name)
+    codes = "".join(f"{field.array_size}s" if field.array_size else _STRUCT[field.type] for field in message.fields)
+    yield f'    _FIXED: ClassVar[struct.Struct] = struct.Struct("<{codes}")\n'
+    yield "    @classmethod"
+    yield "    def _parse(cls, payload: bytes) -> Self:"
+    yield f"        {', '.join(names)}{',' if len(names) == 1 else ''} = cls._FIXED.unpack_from(payload)"
+    yield f"        return cls({', '.join(values)})"
 
 
 def _command(command: Command) -> str:
