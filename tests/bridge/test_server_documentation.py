@@ -1,0 +1,145 @@
+"""The worked session of docs/websocket-api.md, line by line against the real server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bridge.server_helpers import TIME_NS, Client, device_info, in_loop, join, json_message, stream_info
+from telemetry_bridge.events import Batch, CommandDone, DeviceChanged, DeviceInfo, DeviceState, EpochStarted, Gap
+from telemetry_bridge.hub import Hub
+from telemetry_bridge.server import Limits, Server
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "websocket-api.md"
+DEVICE = "3a0021"
+PERIOD_NS = 100_000_000
+
+
+def worked_session() -> list[str]:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    (block,) = [part.split("```")[0] for part in text.split("```session\n")[1:]]
+    return block.splitlines()
+
+
+def board(state: DeviceState = "online") -> DeviceInfo:
+    device = device_info(DEVICE, stream_info("mcu_temp", 2, epoch=1, rate_hz=10.0))
+    return replace(device, state=state, link="serial:/dev/ttyACM0")
+
+
+def epoch(number: int, boot_id: str) -> EpochStarted:
+    return EpochStarted(DEVICE, "mcu_temp", number, boot_id, stream_info("mcu_temp").fields, 0)
+
+
+def samples(index: int, *values: float) -> Batch:
+    columns = np.array([values], np.float32)
+    return Batch(DEVICE, "mcu_temp", 1, index, TIME_NS + index * PERIOD_NS, PERIOD_NS, 0, columns, 1, b"", 0)
+
+
+async def carry_out(name: str, args: Mapping[str, int]) -> CommandDone:
+    if args["rate_mhz"] <= 100_000:
+        return CommandDone(DEVICE, 1, name, "ok", {"rate_mhz": args["rate_mhz"], "generation": 2})
+    return CommandDone(DEVICE, 1, name, "bad_argument", {"needed": 1000, "available": 100_000})
+
+
+def plug_in(hub: Hub) -> None:
+    hub.publish(DeviceChanged(board()))
+    hub.publish(epoch(1, "17"))
+    hub.register_device(DEVICE, carry_out)
+
+
+def lose_two(hub: Hub) -> None:
+    hub.publish(Gap(DEVICE, "mcu_temp", 1, 3, 2, "wire"))
+    hub.publish(samples(5, 25.5))
+
+
+def unplug(hub: Hub) -> None:
+    hub.unregister_device(DEVICE, carry_out)
+    hub.publish(DeviceChanged(board("offline")))
+
+
+def say_health(hub: Hub) -> None:
+    message = json_message("health", DEVICE, {"uptime_s": 12, "cpu": 0.031})
+    hub.publish(replace(message, time_ns=TIME_NS + 10**9))
+
+
+HAPPENINGS: dict[str, Callable[[Hub], None]] = {
+    "a board is plugged in": plug_in,
+    "three samples: 24.5, 24.75 and 25 degC": lambda hub: hub.publish(samples(0, 24.5, 24.75, 25.0)),
+    "two samples are lost on the wire, then one comes: 25.5 degC": lose_two,
+    "one sample: 26 degC": lambda hub: hub.publish(samples(6, 26.0)),
+    "the board restarts": lambda hub: hub.publish(epoch(2, "18")),
+    "the board says how it is": say_health,
+    "the board is unplugged": unplug,
+}
+
+
+def assert_like(got: Any, documented: Any, where: str) -> None:
+    """Equal, but for the places where the document has an ellipsis, and keys of a device that it leaves out."""
+    if documented == "…":
+        return
+    if isinstance(documented, dict):
+        assert isinstance(got, dict), where
+        shown = documented.keys() if where.endswith("device") else got.keys()
+        assert documented.keys() == set(shown), where
+        for key in documented:
+            assert_like(got[key], documented[key], f"{where}.{key}")
+    else:
+        assert got == documented, where
+
+
+async def play(line: str, client: Client, hub: Hub) -> None:
+    if line.startswith("> "):
+        await client.ws.send(line[2:])
+    elif line.startswith("* "):
+        HAPPENINGS[line[2:]](hub)
+    elif line.startswith("< binary "):
+        message = await client.ws.recv()
+        assert isinstance(message, bytes), line
+        assert message == bytes.fromhex(line.removeprefix("< binary ")), line
+    else:
+        assert line.startswith("< "), line
+        assert_like(await client.next(), json.loads(line[2:]), "message")
+
+
+@in_loop
+async def test_the_worked_session_is_what_the_server_does() -> None:
+    hub = Hub()
+    async with Server(hub, port=0) as server, await join(server) as client:
+        for line in worked_session():
+            await play(line, client, hub)
+        assert (await client.ask(op="unsubscribe", id="end", sub=3))["op"] == "ok", (
+            "and nothing came that it leaves out"
+        )
+
+
+def test_a_line_that_differs_is_noticed() -> None:
+    @in_loop
+    async def run() -> None:
+        hub = Hub()
+        async with Server(hub, port=0) as server, await join(server) as client:
+            await play(worked_session()[0].replace('"api":1', '"api":2'), client, hub)
+
+    with pytest.raises(AssertionError, match=r"message\.api"):
+        run()
+
+
+def test_the_limits_of_the_document_are_those_of_the_server() -> None:
+    text, limits = DOCUMENT.read_text(encoding="utf-8"), Limits()
+    for said in (
+        f"| message from a client | {limits.message_bytes // 1024} KiB |",
+        f"counted as one more | {limits.subscriptions} |",
+        f"wait for a board | {limits.commands} |",
+        f"| {limits.connections}, {limits.connections_per_address} |",
+        f"| {limits.queue_bytes // 2**20} MiB, {limits.queue_messages} messages |",
+        f"| {limits.open_s:.0f} s |",
+        f"takes nothing at all for {limits.stall_s:.0f} s",
+        f"delivered within {limits.abort_s:.0f} s",
+        f"no answer within {limits.command_s:.0f} s",
+    ):
+        assert said in text
