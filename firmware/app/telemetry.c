@@ -13,6 +13,11 @@ void telemetry_init(struct telemetry *telemetry, struct streams *streams, struct
 {
     *telemetry = (struct telemetry){.streams = streams, .log = log, .identity = identity};
     bip_ring_init(&telemetry->ring, telemetry->ring_memory, sizeof telemetry->ring_memory);
+    /* A boot may follow a crash in the middle of a frame: end that frame, or it takes HELLO with it. */
+    uint8_t *place = bip_ring_reserve(&telemetry->ring, 1);
+    ASSERT(place != NULL);
+    *place = 0;
+    bip_ring_commit(&telemetry->ring, 1);
 }
 
 void telemetry_describe(struct telemetry *telemetry)

@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from telemetry_protocol import Decoder, Frame, Message, encode_frame, messages
+from telemetry_protocol import Damage, Decoder, Frame, Message, encode_frame, messages
 
 M = TypeVar("M", bound=Message)
 
@@ -97,6 +97,8 @@ class Qemu:
         self._decoder = Decoder()
         self._sequence = 0
         self.received: list[Message] = []
+        self.damage: list[Damage] = []
+        self.crashes = 0
         try:
             self._uart = _connect(uart, self._process)
         except RuntimeError:
@@ -127,7 +129,9 @@ class Qemu:
         if not data:
             raise RuntimeError("QEMU closed the line")
         for item in self._decoder.feed(data):
-            assert isinstance(item, Frame), item
+            if not isinstance(item, Frame):
+                self.damage.append(item)
+                continue
             message = messages.unpack(item.type, item.payload)
             assert isinstance(message, Message), message
             self.received.append(message)
@@ -157,7 +161,8 @@ class Qemu:
         return self.wait_for(messages.Response, after=mark)
 
     def jump(self, address: int) -> None:
-        """Set the program counter and let the machine go on (GDB remote serial protocol)."""
+        """Make the program crash: set its counter to where no code is and let the machine go on (GDB remote serial protocol)."""
+        self.crashes += 1
         with _connect(self._gdb_path, self._process) as gdb:
             gdb.settimeout(10)
 
@@ -169,7 +174,7 @@ class Qemu:
                 gdb.sendall(b"+")
                 return answer
 
-            ask(b"?")
+            ask(b"qXfer:features:read:target.xml:0,ffb")  # QEMU takes P only from a client that has asked
             answer = ask(b"Pf=" + address.to_bytes(4, "little").hex().encode())
             assert b"$OK#" in answer, answer
             assert b"$OK#" in ask(b"D")
