@@ -21,7 +21,7 @@ from telemetry_protocol import Message, messages
 
 CLOCK_WAIT_NS: Final = 500_000_000
 """Samples wait at most this long for the clock."""
-UNCLAIMED_MAX: Final = 256
+UNCLAIMED_MAX: Final = 512
 """SAMPLES frames kept before the first HELLO; policy: the oldest is dropped and counted."""
 
 

@@ -15,7 +15,7 @@ from telemetry_bridge.session.run import Run, widen
 from telemetry_bridge.session.timing import RateFit
 from telemetry_protocol import LayoutError, SampleLayout, messages
 
-HELD_MAX: Final = 256
+HELD_MAX: Final = 512
 """SAMPLES frames held back for one stream; policy: the oldest is dropped, counted, and becomes a gap (``host``)."""
 RECENT: Final = 16
 """SAMPLES frames remembered to know one that comes twice."""
