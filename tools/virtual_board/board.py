@@ -67,6 +67,7 @@ class VirtualBoard:
         controller = machine.i2cs[self.spec.i2c]
         controller.wires = self.i2c_bus
         controller.connected = self._i2c_connected
+        self.imu.synchronise = controller.catch_up
         self._die_temperature_c = 31.0
         machine.adc.temperature_c = lambda: self._die_temperature_c
         if self.spec.sensor_power is not None:

@@ -116,7 +116,7 @@ class RegisterBatch:
     def read(self) -> list[int]:
         """The registers' values, in the order of the list."""
         uclib.uc_reg_read_batch(self._handle, self._ids, self._pointers, self._count)
-        return list(self._values)
+        return self._values[:]
 
     def write(self, values: Sequence[int]) -> None:
         """Set the registers, in the order of the list."""
@@ -131,6 +131,8 @@ class Cpu:
         self.core = _new_core()
         self.pc = 0
         """Next instruction, bit 0 clear; after Stop.EXCEPTION_RETURN the EXC_RETURN value."""
+        self.primask = self.faultmask = self.basepri = 0
+        """The masks, as the last slice left them."""
         self.instructions = 0
         """Retired since power-on."""
         self.fault: Fault | None = None
@@ -142,7 +144,15 @@ class Cpu:
         self._memory_fault: Fault | None = None
         self._yielded_at = -1
         self._buffers: list[object] = []
-        self._pc_register = RegisterBatch(self.core, [arm_const.UC_ARM_REG_PC])
+        self._after_slice = RegisterBatch(
+            self.core,
+            [
+                arm_const.UC_ARM_REG_PC,
+                arm_const.UC_ARM_REG_PRIMASK,
+                arm_const.UC_ARM_REG_FAULTMASK,
+                arm_const.UC_ARM_REG_BASEPRI,
+            ],
+        )
         self._state = RegisterBatch(self.core, [arm_const.UC_ARM_REG_XPSR])
         self.core.hook_add(unicorn_const.UC_HOOK_INTR, self._on_interrupt)
         self.core.hook_add(unicorn_const.UC_HOOK_MEM_INVALID, self._on_bad_access)
@@ -159,17 +169,17 @@ class Cpu:
         self.core.mem_map_ptr(address, len(memory), access, ctypes.addressof(view))
 
     def map_registers(
-        self, address: int, size: int, read: Callable[[int, int], int], write: Callable[[int, int, int], None]
+        self, base: int, size: int, read: Callable[[int, int], int], write: Callable[[int, int, int], None]
     ) -> None:
-        """Map a range whose accesses call `read(offset, size)` and `write(offset, size, value)`."""
+        """Map a range whose accesses call `read(address, size)` and `write(address, size, value)`."""
 
         def on_read(_core: Uc, offset: int, width: int, _data: object) -> int:
-            return read(offset, width)
+            return read(base + offset, width)
 
         def on_write(_core: Uc, offset: int, width: int, value: int, _data: object) -> None:
-            write(offset, width, value)
+            write(base + offset, width, value)
 
-        self.core.mmio_map(address, size, on_read, None, on_write, None)
+        self.core.mmio_map(base, size, on_read, None, on_write, None)
 
     def forget_code(self) -> None:
         """Drop translated code; needed after program memory was changed from outside."""
@@ -202,7 +212,7 @@ class Cpu:
         finally:
             self.running = False
         count, stopped_at = self._count.value, self._limit.value
-        self.pc = self._pc_register.read()[0]
+        self.pc, self.primask, self.faultmask, self.basepri = self._after_slice.read()
         stop, retired = self._classify(failed, count, stopped_at)
         self.instructions += retired
         return stop, retired

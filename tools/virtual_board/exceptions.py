@@ -35,7 +35,6 @@ class Exceptions:
     def __init__(self, cpu: Cpu, memory: Memory, nvic: Nvic, scb: Scb, fpu: Fpu) -> None:
         self._cpu, self._memory, self._nvic, self._scb, self._fpu = cpu, memory, nvic, scb, fpu
         core = cpu.core
-        self._masks = RegisterBatch(core, [arm.UC_ARM_REG_PRIMASK, arm.UC_ARM_REG_FAULTMASK, arm.UC_ARM_REG_BASEPRI])
         self._entry = RegisterBatch(
             core, [*_R0_R3_R12, arm.UC_ARM_REG_LR, arm.UC_ARM_REG_XPSR, arm.UC_ARM_REG_SP, arm.UC_ARM_REG_CONTROL]
         )
@@ -65,7 +64,8 @@ class Exceptions:
 
     def execution_priority(self) -> int:
         """Current execution priority, masks included."""
-        return self._nvic.execution_priority(*self._masks.read())
+        cpu = self._cpu
+        return self._nvic.execution_priority(cpu.primask, cpu.faultmask, cpu.basepri)
 
     def ready(self) -> int | None:
         """The exception to take now, if any."""
@@ -84,8 +84,8 @@ class Exceptions:
         candidate = self._nvic.candidate()
         if candidate is None:
             return False
-        _, faultmask, basepri = self._masks.read()
-        return self._nvic.preempts(candidate, self._nvic.execution_priority(0, faultmask, basepri))
+        cpu = self._cpu
+        return self._nvic.preempts(candidate, self._nvic.execution_priority(0, cpu.faultmask, cpu.basepri))
 
     # ------------------------------------------------------------ entry and return
 
@@ -135,8 +135,9 @@ class Exceptions:
         msp, psp, xpsr, control = self._leaving.read()
         finished = xpsr & 0x1FF
         nvic.deactivate(finished)
-        if finished != NMI and self._faultmask.read()[0]:
+        if finished != NMI and self._cpu.faultmask:
             self._faultmask.write([0])
+            self._cpu.faultmask = 0
         thread = bool(code & 8)
         if code not in _RETURNS or thread != (not nvic.active):
             self._handler.write([msp, code, finished])

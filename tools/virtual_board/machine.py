@@ -29,9 +29,10 @@ from .peripherals.tim import Timer
 from .peripherals.usart import Usart
 from .scb import Fpu, Scb
 from .thumb import unmask_distance
-from .timebase import Timebase
+from .timebase import PS_PER_S, Timebase
 
 FLASH_BASE, SRAM_BASE, CCM_BASE, SYSTEM_BASE = 0x0800_0000, 0x2000_0000, 0x1000_0000, 0x1FFF_0000
+_BIT_BAND, _RAM_BIT_BAND = 0x4200_0000, 0x2200_0000
 _SYSTEM_BYTES = 0x8000
 _LONGEST_SLICE = 20_000_000
 _AHB1ENR, _APB1ENR, _APB2ENR = 0x30, 0x40, 0x44
@@ -122,36 +123,28 @@ class Machine:
             add(Region("ccm", CCM_BASE, self.ccm, writable=True, dma=False))
         for region in self.memory.regions:
             self.cpu.map_memory(region.start, region.data, writable=region.writable)
-        self.cpu.map_registers(0x4000_0000, 0x8_0000, self._read_at(0x4000_0000), self._write_at(0x4000_0000))
-        self.cpu.map_registers(0x5000_0000, 0x6_1000, self._read_at(0x5000_0000), self._write_at(0x5000_0000))
-        self.cpu.map_registers(0xE000_0000, 0x10_0000, self._read_at(0xE000_0000), self._write_at(0xE000_0000))
-        self.cpu.map_registers(0x4200_0000, 0x100_0000, self._read_bit(0x4000_0000), self._write_bit(0x4000_0000))
-        self.cpu.map_registers(0x2200_0000, part.sram_kib << 15, self._read_ram_bit, self._write_ram_bit)
+        bus, registers = self.bus, self.cpu.map_registers
+        for base, size in ((0x4000_0000, 0x8_0000), (0x5000_0000, 0x6_1000), (0xE000_0000, 0x10_0000)):
+            registers(base, size, bus.read, bus.write)
+        registers(_BIT_BAND, 0x100_0000, self._read_bit, self._write_bit)
+        registers(_RAM_BIT_BAND, part.sram_kib << 15, self._read_ram_bit, self._write_ram_bit)
 
-    def _read_at(self, base: int):  # type: ignore[no-untyped-def]
-        read = self.bus.read
-        return lambda offset, size: read(base + offset, size)
-
-    def _write_at(self, base: int):  # type: ignore[no-untyped-def]
-        write = self.bus.write
-        return lambda offset, size, value: write(base + offset, size, value)
-
-    def _read_bit(self, base: int):  # type: ignore[no-untyped-def]
+    def _read_bit(self, address: int, _size: int) -> int:
         """Bit-band alias of the peripherals (PM0214, 2.2.5)."""
-        return lambda offset, size: self.bus.read(base + (offset >> 7 << 2), 4) >> (offset >> 2 & 31) & 1
+        offset = address - _BIT_BAND
+        return self.bus.read(0x4000_0000 + (offset >> 7 << 2), 4) >> (offset >> 2 & 31) & 1
 
-    def _write_bit(self, base: int):  # type: ignore[no-untyped-def]
-        def write(offset: int, _size: int, value: int) -> None:
-            address, bit = base + (offset >> 7 << 2), offset >> 2 & 31
-            old = self.bus.read(address, 4)
-            self.bus.write(address, 4, old & ~(1 << bit) | (value & 1) << bit)
+    def _write_bit(self, address: int, _size: int, value: int) -> None:
+        offset = address - _BIT_BAND
+        word, bit = 0x4000_0000 + (offset >> 7 << 2), offset >> 2 & 31
+        self.bus.write(word, 4, self.bus.read(word, 4) & ~(1 << bit) | (value & 1) << bit)
 
-        return write
-
-    def _read_ram_bit(self, offset: int, _size: int) -> int:
+    def _read_ram_bit(self, address: int, _size: int) -> int:
+        offset = address - _RAM_BIT_BAND
         return self.sram[offset >> 5] >> (offset >> 2 & 7) & 1
 
-    def _write_ram_bit(self, offset: int, _size: int, value: int) -> None:
+    def _write_ram_bit(self, address: int, _size: int, value: int) -> None:
+        offset = address - _RAM_BIT_BAND
         index, bit = offset >> 5, offset >> 2 & 7
         self.sram[index] = self.sram[index] & ~(1 << bit) | (value & 1) << bit
 
@@ -267,6 +260,7 @@ class Machine:
         self.rcc.reset_by(cause)
         self._special.write([3, 0, 0, 0, 0, 0])  # privileged while the others are written
         self._special.write([0, 0, 0, 0, 0, 0])
+        self.cpu.primask = self.cpu.faultmask = self.cpu.basepri = 0
         stack, entry = struct.unpack_from("<2I", self.flash)
         self._all_registers.write([0] * 13 + [0xFFFF_FFFF, stack & ~3])
         self.cpu.pc = entry & ~1
@@ -276,47 +270,52 @@ class Machine:
 
     def run_until_ps(self, end_ps: int) -> None:
         """Let virtual time pass until `end_ps`; the core may be a few cycles past it."""
-        time = self.time
+        time, nvic = self.time, self.nvic
+        if time.now_ps >= end_ps:
+            return
+        reached: list[bool] = []
+        time.at(end_ps, lambda: reached.append(True))
         while True:
-            time.run_due()
-            if self._reset_wanted is not None:
-                self.reset(self._reset_wanted)
-            now = time.now_ps
-            if now >= end_ps:
-                return
-            next_ps = time.next_ps()
-            target = end_ps if next_ps is None or next_ps > end_ps else next_ps
-            if self._locked_up:
-                time.sleep_until(target)
+            if time.cycle >= time.due_cycle:
+                time.run_due()
+                if self._reset_wanted is not None:
+                    self.reset(self._reset_wanted)
+                if reached:
+                    return
+            elif self._locked_up:
+                time.cycle = time.due_cycle
             elif self._asleep:
-                if self.exceptions.wakes():
+                if nvic.pending & nvic.enabled and self.exceptions.wakes():
                     self._asleep = False
                 else:
-                    self._sleep(target)
+                    self._sleep()
             else:
                 try:
-                    self._execute(target)
+                    self._execute()
                 except Lockup:
                     self._locked_up = True
                     self._lockups += 1
+                if self._reset_wanted is not None:
+                    self.reset(self._reset_wanted)
 
-    def _sleep(self, target: int) -> None:
+    def _sleep(self) -> None:
         time = self.time
-        before_ps, before_cycle = time.now_ps, time.cycle
-        time.sleep_until(target)
-        self._asleep_ps += time.now_ps - before_ps
-        self._asleep_cycles += time.cycle - before_cycle
+        cycles = time.due_cycle - time.cycle
+        time.cycle = time.due_cycle
+        self._asleep_cycles += cycles
+        self._asleep_ps += cycles * PS_PER_S // time.hclk_hz
 
-    def _execute(self, target: int) -> None:
-        """One slice, up to `target`, and whatever ended it."""
-        time, cpu = self.time, self.cpu
-        limit = min(_LONGEST_SLICE, max(1, time.cycle_at(target) - time.cycle))
-        if self.nvic.pending & self.nvic.enabled:
+    def _execute(self) -> None:
+        """One slice, up to the next event, and whatever ended it."""
+        time, cpu, nvic = self.time, self.cpu, self.nvic
+        limit = min(_LONGEST_SLICE, time.due_cycle - time.cycle)
+        if nvic.pending & nvic.enabled:
             exception = self.exceptions.ready()
             if exception is not None:
                 self.exceptions.enter(exception)
-                return
-            if self.exceptions.masked():
+                if nvic.pending & nvic.enabled:
+                    return
+            elif self.exceptions.masked():
                 limit = min(limit, self._distance())
         time.in_slice = cpu.retired_in_slice
         try:

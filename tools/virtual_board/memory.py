@@ -23,11 +23,6 @@ class Region:
     writable: bool
     dma: bool = True
 
-    @property
-    def end(self) -> int:
-        """First address after the region."""
-        return self.start + len(self.data)
-
 
 class Memory:
     """The memories of one board."""
@@ -37,7 +32,7 @@ class Memory:
 
     def add(self, region: Region) -> Region:
         """Add a region; regions do not overlap."""
-        self.regions.append(region)
+        self.regions.insert(0, region)
         return region
 
     def find(self, address: int, size: int) -> Region:
@@ -46,8 +41,9 @@ class Memory:
         Raises:
             BusError: no region does.
         """
+        last = address + size
         for region in self.regions:
-            if region.start <= address and address + size <= region.end:
+            if region.start <= address and last <= region.start + len(region.data):
                 return region
         raise BusError(address)
 

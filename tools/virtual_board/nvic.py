@@ -166,6 +166,8 @@ class Nvic(Peripheral):
         """Group priority of what is being handled; 256 in Thread mode."""
         if not self.active:
             return NO_PRIORITY
+        if self.active & self.active - 1 == 0:
+            return self.group(self.priorities[self.active.bit_length() - 1])
         return min(self.group(self.priorities[exception]) for exception in _bits(self.active))
 
     def execution_priority(self, primask: int, faultmask: int, basepri: int) -> int:
@@ -184,6 +186,8 @@ class Nvic(Peripheral):
         waiting = self.pending & self.enabled
         if not waiting:
             return None
+        if waiting & waiting - 1 == 0:
+            return waiting.bit_length() - 1
         return min(_bits(waiting), key=lambda exception: (self.priorities[exception], exception))
 
     def preempts(self, exception: int, execution_priority: int) -> bool:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 PS_PER_S = 10**12
 PS_PER_US = 10**6
+_FOREVER = 1 << 200
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """Something that happens at a point of virtual time. Ties are served in the order in which they were scheduled."""
 
     ps: int
-    order: int
-    action: Callable[[], None] | None = field(compare=False)
+    action: Callable[[], None] | None
 
     def cancel(self) -> None:
         """Let the event pass without doing anything."""
@@ -36,7 +36,9 @@ class Timebase:
         """HCLK cycles since power-on, sleep included, up to the start of the running slice."""
         self._anchor_ps = 0
         self._anchor_cycle = 0
-        self._queue: list[Event] = []
+        self.due_cycle = _FOREVER
+        """The first cycle at which an event is due."""
+        self._queue: list[tuple[int, int, Event]] = []
         self._order = 0
         self.in_slice: Callable[[], int] | None = None
         """While the core runs: gives the instructions retired since the slice began."""
@@ -66,40 +68,38 @@ class Timebase:
         if hz != self.hclk_hz:
             self._anchor_ps, self._anchor_cycle = self.now_ps, self.now_cycle
             self.hclk_hz = hz
+            self._plan()
             self.shorten(0)
+
+    def _plan(self) -> None:
+        """Find out when the next live event is due."""
+        queue = self._queue
+        while queue and queue[0][2].action is None:
+            heapq.heappop(queue)
+        self.due_cycle = self.cycle_at(queue[0][0]) if queue else _FOREVER
 
     def at(self, ps: int, action: Callable[[], None]) -> Event:
         """Schedule `action` for `ps`; a time that has passed means as soon as possible."""
         self._order += 1
-        event = Event(ps, self._order, action)
-        heapq.heappush(self._queue, event)
-        if self.in_slice is not None:
-            self.shorten(max(0, self.cycle_at(ps) - self.now_cycle))
+        event = Event(ps, action)
+        heapq.heappush(self._queue, (ps, self._order, event))
+        due = self.cycle_at(ps)
+        if due < self.due_cycle:
+            self.due_cycle = due
+            if self.in_slice is not None:
+                self.shorten(max(0, due - self.now_cycle))
         return event
 
     def after(self, ps: int, action: Callable[[], None]) -> Event:
         """Schedule `action` for `ps` picoseconds from now."""
         return self.at(self.now_ps + ps, action)
 
-    def next_ps(self) -> int | None:
-        """When the next live event is due."""
+    def run_due(self) -> None:
+        """Do everything that is due now, in the order of time."""
         queue = self._queue
-        while queue and queue[0].action is None:
-            heapq.heappop(queue)
-        return queue[0].ps if queue else None
-
-    def run_due(self) -> bool:
-        """Do everything that is due now. Says whether there was anything."""
-        queue = self._queue
-        if not queue or queue[0].ps > self.now_ps:
-            return False
         now = self.now_ps
-        while queue and queue[0].ps <= now:
-            action = heapq.heappop(queue).action
+        while queue and queue[0][0] <= now:
+            action = heapq.heappop(queue)[2].action
             if action is not None:
                 action()
-        return True
-
-    def sleep_until(self, ps: int) -> None:
-        """Let time pass with the core asleep."""
-        self.cycle = max(self.cycle, self.cycle_at(ps))
+        self._plan()

@@ -49,6 +49,7 @@ class Exti(Peripheral):
     def __init__(self, nvic: Nvic, syscfg: SysCfg, bus: Bus) -> None:
         super().__init__("EXTI", 0x4001_3C00)
         self._nvic, self._syscfg, self._bus = nvic, syscfg, bus
+        self._driven = 0
         self.writers = {
             _IMR: self._write_imr,
             _EMR: self._write_emr,
@@ -101,5 +102,7 @@ class Exti(Peripheral):
 
     def _drive(self) -> None:
         waiting = self.registers[_PR] & self.registers[_IMR]
+        changed, self._driven = waiting ^ self._driven, waiting
         for irq, lines in _IRQ_LINES.items():
-            self._nvic.set_line(irq, bool(waiting & lines))
+            if changed & lines:
+                self._nvic.set_line(irq, bool(waiting & lines))

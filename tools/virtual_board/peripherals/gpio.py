@@ -51,7 +51,7 @@ class Gpio(Peripheral):
     def connect(self, pin: int, net: Net) -> None:
         """Wire a pin to a net."""
         self._nets[pin] = net
-        net.watchers.append(lambda level: self._update())
+        net.watchers.append(lambda level: self._net_changed(pin, level))
         self._update()
 
     def mode(self, pin: int) -> int:
@@ -92,6 +92,12 @@ class Gpio(Peripheral):
     def _write_bsrr(self, value: int) -> None:
         """BSx wins over BRx (RM0383 8.4.7)."""
         self._store(_ODR, self.registers[_ODR] & ~(value >> 16) | value & 0xFFFF)
+
+    def _net_changed(self, pin: int, level: bool) -> None:
+        bit = 1 << pin
+        if self.mode(pin) != ANALOG and bool(self._levels & bit) != level:
+            self._levels ^= bit
+            self.on_input(pin, level)
 
     def _update(self) -> None:
         for pin, net in self._nets.items():

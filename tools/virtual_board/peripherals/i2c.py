@@ -65,8 +65,10 @@ class I2c(Peripheral):
         self.rx_dma = DmaRequest(f"{name}_RX", base + _DR)
         self.tx_dma = DmaRequest(f"{name}_TX", base + _DR)
         self.rx_dma.on_enable = self._service
+        self.rx_dma.catch_up = self.catch_up
         self.tx_dma.on_enable = self._service
         self._event: Event | None = None
+        self._driven = (False, False)
         self._clear()
         self.readers = {_DR: self._read_dr, _SR1: self._read_sr1, _SR2: self._read_sr2}
         self.writers = {
@@ -87,6 +89,8 @@ class I2c(Peripheral):
         """Sending: the byte on the wire. Receiving: a byte that DR has no room for."""
         self._data: int | None = None
         """Sending: the byte in DR that waits. Receiving: the byte in DR to be read."""
+        self._burst: tuple[int, int] | None = None
+        """A run of bytes that DMA takes and nobody watches: when it began, and the length of a byte."""
         self._next_ack: bool | None = None
         """With POS: the answer to the byte that comes next."""
 
@@ -114,13 +118,16 @@ class I2c(Peripheral):
         return max(1, ccr & 0xFFF) * factor * PS_PER_S // self._clock_hz()
 
     def _after(self, scl_periods: int, action: Callable[[], None]) -> None:
+        self._at(self._time.now_ps + scl_periods * self.scl_ps, action)
+
+    def _at(self, ps: int, action: Callable[[], None]) -> None:
         def run() -> None:
             self._event = None
             action()
             self._service()
             self._drive()
 
-        self._event = self._time.after(scl_periods * self.scl_ps, run)
+        self._event = self._time.at(ps, run)
 
     # --------------------------------------------------------------------- conditions
 
@@ -234,7 +241,41 @@ class I2c(Peripheral):
         if self._end():
             return
         if self._shift is None:
-            self._after(9, self._byte_received)
+            count = self._burst_length()
+            if count > 1:
+                self._burst = self._time.now_ps, 9 * self.scl_ps
+                self._after(9 * count, self.catch_up)
+            else:
+                self._after(9, self._byte_received)
+
+    def _burst_length(self) -> int:
+        """Bytes that can pass before anything but memory changes: up to DMA's next flag, each acknowledged or the last refused."""
+        stream = self.rx_dma.stream
+        if stream is None or self.registers[_CR2] & _DMAEN == 0 or self.registers[_CR1] & (_ACK | _POS) != _ACK:
+            return 0
+        return stream.until_flag
+
+    def catch_up(self) -> None:
+        """Deliver the bytes of a burst that have passed by now; the one on the wire goes on by itself."""
+        if self._burst is None:
+            return
+        (began, byte_ps), self._burst = self._burst, None
+        if self._event is not None:
+            self._event.cancel()
+            self._event = None
+        stream = self.rx_dma.stream
+        passed = (self._time.now_ps - began) // byte_ps
+        count = min(passed, stream.remaining if stream is not None else 0)
+        if stream is not None and count and self.wires is not None:
+            data = bytearray()
+            for left in range(stream.remaining, stream.remaining - count, -1):
+                acknowledge = left > 1 or not self.registers[_CR2] & _LAST
+                data.append(self.wires.read(acknowledge=acknowledge))
+                if not acknowledge:
+                    self._phase = Phase.ENDED
+            stream.push(bytes(data))
+        if self._phase is Phase.RECEIVING and self.rx_dma.stream is not None:
+            self._at(began + (passed + 1) * byte_ps, self._byte_received)
 
     def _byte_received(self) -> None:
         if self.wires is None:
@@ -291,6 +332,7 @@ class I2c(Peripheral):
             self.reset()
             self.registers[_CR1] = _SWRST
             return
+        self.catch_up()
         self.registers[_CR1] = value
         if not value & _PE:
             self._abandon()
@@ -303,6 +345,7 @@ class I2c(Peripheral):
         frequency = value & 0x3F
         if frequency * 1_000_000 != self._clock_hz():
             self._bus.violations[f"{self.name}: CR2.FREQ is {frequency}, PCLK1 is {self._clock_hz()} Hz"] += 1
+        self.catch_up()
         self.registers[_CR2] = value & 0x1F3F
         self._service()
         self._drive()
@@ -336,6 +379,9 @@ class I2c(Peripheral):
 
     def _read_dr(self) -> int:
         if self._transmitter or self._data is None:
+            if self._seen_sr1 & _BTF:  # SR1 then DR, read or written, clears BTF (RM0383 18.6.6)
+                self._sr1 &= ~_BTF
+                self._drive()
             return self.registers[_DR]
         value = self._take()
         self._service()
@@ -363,5 +409,7 @@ class I2c(Peripheral):
             self._sr1 & (_SB | _ADDR | _BTF) or (cr2 & _ITBUFEN and self._sr1 & (_TXE | _RXNE))
         )
         error = bool(cr2 & _ITERREN and self._sr1 & _ERRORS)
-        self._nvic.set_line(self._irqs[0], event)
-        self._nvic.set_line(self._irqs[1], error)
+        if (event, error) != self._driven:
+            self._driven = event, error
+            self._nvic.set_line(self._irqs[0], event)
+            self._nvic.set_line(self._irqs[1], error)

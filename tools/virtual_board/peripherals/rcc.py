@@ -36,7 +36,7 @@ RESET_FLAGS: Mapping[str, int] = {
 
 
 class Rcc(Peripheral):
-    """The clock tree. Others ask `hclk_hz`, `pclk1_hz`, `pclk2_hz` when they need them."""
+    """The clock tree. Others look at `hclk_hz` (AHB and core), `pclk1_hz`, `pclk2_hz` when they need them."""
 
     RESET: ClassVar = {
         _CR: 0x0000_0083,
@@ -58,6 +58,7 @@ class Rcc(Peripheral):
         self._time, self._bus, self._part = time, bus, part
         self.hse_hz = hse_hz
         self._ready_ps: dict[str, int] = {"hsi": 0}
+        self.hclk_hz = self.pclk1_hz = self.pclk2_hz = HSI_HZ
         self._gates: dict[tuple[int, int], list[Peripheral]] = {}
         self.voltage_scale: Callable[[], int] = lambda: 1
         self.wait_states: Callable[[], int] = lambda: 15
@@ -104,21 +105,6 @@ class Rcc(Peripheral):
     def sysclk_hz(self) -> int:
         """The clock that SWS says."""
         return self._source_hz(self.registers[_CFGR] >> 2 & 3)
-
-    @property
-    def hclk_hz(self) -> int:
-        """AHB and core clock."""
-        return self.sysclk_hz >> _AHB_SHIFT.get(self.registers[_CFGR] >> 4 & 15, 0)
-
-    @property
-    def pclk1_hz(self) -> int:
-        """APB1 clock."""
-        return self.hclk_hz >> _APB_SHIFT.get(self.registers[_CFGR] >> 10 & 7, 0)
-
-    @property
-    def pclk2_hz(self) -> int:
-        """APB2 clock."""
-        return self.hclk_hz >> _APB_SHIFT.get(self.registers[_CFGR] >> 13 & 7, 0)
 
     def timer_hz(self, apb: int) -> int:
         """Clock of the timers on APB 1 or 2: twice the APB clock where that is divided (RM0383 6.2)."""
@@ -189,9 +175,14 @@ class Rcc(Peripheral):
             self._apply_clock()
 
     def _apply_clock(self) -> None:
-        hclk = self.hclk_hz
-        if hclk == self._time.hclk_hz or hclk == 0:
+        config = self.registers[_CFGR]
+        hclk = self.sysclk_hz >> _AHB_SHIFT.get(config >> 4 & 15, 0)
+        if hclk == 0:
             return
+        buses = (hclk >> _APB_SHIFT.get(config >> 10 & 7, 0), hclk >> _APB_SHIFT.get(config >> 13 & 7, 0))
+        if (hclk, *buses) == (self.hclk_hz, self.pclk1_hz, self.pclk2_hz):
+            return
+        self.hclk_hz, (self.pclk1_hz, self.pclk2_hz) = hclk, buses
         violations = self._bus.violations
         if hclk > self._part.max_hclk(self.voltage_scale()):
             violations[f"HCLK of {hclk} Hz is above the limit of voltage scale {self.voltage_scale()}"] += 1

@@ -55,7 +55,7 @@ class Usart(Peripheral):
         """Where the transmitter's bytes go; None: the pin leads nowhere."""
         self.tx_dma = DmaRequest(f"{name}_TX", base + _DR)
         self.rx_dma = DmaRequest(f"{name}_RX", base + _DR)
-        self.tx_dma.on_enable = self._serve_tx_dma
+        self.tx_dma.on_enable = self._begin_tx_dma
         self.tx_dma.catch_up = self._serve_tx_dma
         self.rx_dma.on_enable = self._serve_rx_dma
         self._event: Event | None = None
@@ -70,7 +70,11 @@ class Usart(Peripheral):
         self._complete = True
         self._sending = False
         self._shift_ps = 0
+        """When the byte last taken from DR begins to shift; DR is free from then on."""
         self._sent_ps = 0
+        """When that byte has been sent."""
+        self._flowing = False
+        """A DMA stream has been feeding DR without a pause."""
 
     def reset(self) -> None:
         """System reset or RCC reset: a byte on its way is cut off."""
@@ -112,10 +116,9 @@ class Usart(Peripheral):
 
     # ------------------------------------------------------------------- transmitter
 
-    def _send(self, data: bytes) -> None:
-        """Take bytes into DR, the first as soon as it is free."""
+    def _send(self, data: bytes, start: int) -> None:
+        """Bytes go from DR to the shift register back to back, the first at `start`."""
         frame = self.frame_ps
-        start = max(self._sent_ps, self._time.now_ps)
         if self.wire is not None:
             self.wire.transmit(start, frame, data)
         self._shift_ps = start + frame * (len(data) - 1)
@@ -134,7 +137,12 @@ class Usart(Peripheral):
             if self.wire is not None:
                 self.wire.replace_last(value & 0xFF)
         else:
-            self._send(bytes((value & 0xFF,)))
+            self._send(bytes((value & 0xFF,)), max(self._sent_ps, self._time.now_ps))
+        self._update()
+
+    def _begin_tx_dma(self) -> None:
+        self._flowing = False
+        self._serve_tx_dma()
         self._update()
 
     def _serve_tx_dma(self) -> None:
@@ -142,16 +150,17 @@ class Usart(Peripheral):
         stream = self.tx_dma.stream
         if stream is None or not self.registers[_CR3] & _DMAT or not self._transmitting():
             return
+        now = self._time.now_ps
+        if now < self._shift_ps:
+            return
         frame = self.frame_ps
-        while self.tx_dma.stream is stream and stream.remaining:
-            now = self._time.now_ps
-            if now < self._shift_ps:
-                break
-            due = 1 if now >= self._sent_ps else (now - self._shift_ps) // frame + 1
-            data = stream.pull(due)
+        while self.tx_dma.stream is stream and now >= self._shift_ps:
+            start = self._sent_ps if self._flowing else max(self._sent_ps, now)
+            data = stream.pull((now - self._shift_ps) // frame + 1 if self._flowing else 1)
             if not data:
                 break
-            self._send(data)
+            self._send(data, start)
+            self._flowing = True
         self._update()
 
     # ----------------------------------------------------------------------- receiver

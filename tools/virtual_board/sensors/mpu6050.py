@@ -72,6 +72,8 @@ class Mpu6050:
         """Unplugged while False: no answers, no interrupts; plugging it in is a power-on."""
         self.who_am_i = 0x68
         self.interrupt = Net("MPU6050_INT", pull=False)
+        self.synchronise: Callable[[], None] = lambda: None
+        """Called before a sample is taken: a controller that is behind with a burst catches up."""
         self.samples = 0
         """Samples taken since power-on."""
         self.sample_ps = 0
@@ -134,6 +136,7 @@ class Mpu6050:
         self._tick = self._time.at(due + self.period_ps, self._on_tick)
         if not self.present:
             return
+        self.synchronise()
         self.samples += 1
         self.sample_ps = due
         self._latest = self._measure_later(due)
