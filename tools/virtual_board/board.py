@@ -69,11 +69,12 @@ class VirtualBoard:
         controller.connected = self._i2c_connected
         self.imu.synchronise = controller.catch_up
         self._die_temperature_c = 31.0
+        self._sensor_fitted = self._sensor_supply = True
         machine.adc.temperature_c = lambda: self._die_temperature_c
         if self.spec.sensor_power is not None:
             supply = Net("sensor supply", pull=False)
             self._wire(self.spec.sensor_power, supply)
-            self.imu.present = supply.level
+            self._sensor_supply = self.imu.present = supply.level
             supply.watchers.append(self._power_sensor)
         machine.reset("power")
 
@@ -101,11 +102,22 @@ class VirtualBoard:
         return True
 
     def _power_sensor(self, level: bool) -> None:
-        self.imu.present = level
-        if level:
+        self._sensor_supply = level
+        self._update_imu()
+
+    def connect_imu(self, *, connected: bool) -> None:
+        """Take the IMU off the board or put it back; with its supply on it then powers up."""
+        self._sensor_fitted = connected
+        self._update_imu()
+
+    def _update_imu(self) -> None:
+        present = self._sensor_fitted and self._sensor_supply
+        if present and not self.imu.present:
+            self.imu.present = True
             self.imu.power_on()
-        else:
+        elif self.imu.present and not present:
             self.imu.power_off()
+            self.imu.present = False
 
     # -------------------------------------------------------------------------- time
 

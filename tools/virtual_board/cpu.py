@@ -96,7 +96,9 @@ def _locate_counters() -> int:
         here = {offset for offset in range(0, len(raw) - 2 * word, word) if raw[offset : offset + 2 * word] == pair}
         found = here if found is None else found & here
     if not found or len(found) != 1:
-        raise RuntimeError("cannot find the instruction counter of this build of Unicorn; versions 2.1.x are known to work")
+        raise RuntimeError(
+            "cannot find the instruction counter of this build of Unicorn; versions 2.1.x are known to work"
+        )
     return found.pop()
 
 

@@ -166,8 +166,10 @@ class Exceptions:
         sp = frame + len(data) | (psr >> 9 & 1) << 2
         batch = self._restored_psp if code & 4 else self._restored_msp
         batch.write([sp & 0xFFFF_FFFF, *registers, link, psr & ~(1 << 9)])
-        wanted = control & 1 | (_FPCA if floating else 0) | (_SPSEL if code & 4 else 0) if thread else (
-            control & ~_FPCA | (_FPCA if floating else 0)
+        wanted = (
+            control & 1 | (_FPCA if floating else 0) | (_SPSEL if code & 4 else 0)
+            if thread
+            else (control & ~_FPCA | (_FPCA if floating else 0))
         )
         if (wanted ^ control) & 7:
             self._control.write([wanted])

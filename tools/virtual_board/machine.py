@@ -49,7 +49,12 @@ _I2CS = {
     "I2C2": (0x4000_5800, (33, 34), 22),
     "I2C3": (0x4000_5C00, (72, 73), 23),
 }
-_TIMERS = {"TIM2": (0x4000_0000, 28, 0, 32), "TIM3": (0x4000_0400, 29, 1, 16), "TIM4": (0x4000_0800, 30, 2, 16), "TIM5": (0x4000_0C00, 50, 3, 32)}
+_TIMERS = {
+    "TIM2": (0x4000_0000, 28, 0, 32),
+    "TIM3": (0x4000_0400, 29, 1, 16),
+    "TIM4": (0x4000_0800, 30, 2, 16),
+    "TIM5": (0x4000_0C00, 50, 3, 32),
+}
 
 
 @dataclass
@@ -368,7 +373,9 @@ class Machine:
             instructions=self.cpu.instructions,
             asleep_ps=self._asleep_ps,
             exceptions={nvic.exception_name(number): count for number, count in sorted(nvic.entries.items())},
-            max_latency_cycles={nvic.exception_name(number): cycles for number, cycles in sorted(nvic.max_latency.items())},
+            max_latency_cycles={
+                nvic.exception_name(number): cycles for number, cycles in sorted(nvic.max_latency.items())
+            },
             lockups=self._lockups,
             resets=self._resets,
         )

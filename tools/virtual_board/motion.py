@@ -84,7 +84,8 @@ class _Wave:
 def _waves(rng: random.Random, shape: tuple[tuple[float, float, float], ...]) -> tuple[_Wave, ...]:
     """Waves of (amplitude, lowest Hz, highest Hz), frequency and phase drawn."""
     return tuple(
-        _Wave(amplitude, 2 * math.pi * rng.uniform(low, high), rng.uniform(0, 2 * math.pi)) for amplitude, low, high in shape
+        _Wave(amplitude, 2 * math.pi * rng.uniform(low, high), rng.uniform(0, 2 * math.pi))
+        for amplitude, low, high in shape
     )
 
 

@@ -172,7 +172,9 @@ class Stream:
     def _start(self) -> None:
         controller = self._controller
         if self.cr & _UNMODELLED_CR or self.fcr & 4:
-            controller.bus.unmodelled[f"{controller.name} stream {self.number} mode CR=0x{self.cr:08X} FCR=0x{self.fcr:02X}"] += 1
+            controller.bus.unmodelled[
+                f"{controller.name} stream {self.number} mode CR=0x{self.cr:08X} FCR=0x{self.fcr:02X}"
+            ] += 1
         if controller.flags_of(self.number):
             controller.bus.violations[f"{controller.name} stream {self.number} enabled with its flags still set"] += 1
         name = REQUESTS.get((controller.index, self.number, self.cr >> 25 & 7))
@@ -185,7 +187,9 @@ class Stream:
             controller.bus.unmodelled[f"{controller.name} stream {self.number} channel {self.cr >> 25 & 7}"] += 1
             return
         if self.par != request.data_register:
-            controller.bus.violations[f"{controller.name} stream {self.number}: PAR is not the data register of {name}"] += 1
+            controller.bus.violations[
+                f"{controller.name} stream {self.number}: PAR is not the data register of {name}"
+            ] += 1
             return
         to_memory = self.cr >> 6 & 3 == 0
         if to_memory != (not request.name.endswith("_TX")):

@@ -19,7 +19,15 @@ class Timer(Peripheral):
     RESET: ClassVar = dict.fromkeys((_CR1, _DIER, _SR, _EGR, _CNT, _PSC), 0)
 
     def __init__(
-        self, name: str, base: int, irq: int, width: int, time: Timebase, bus: Bus, nvic: Nvic, clock_hz: Callable[[], int]
+        self,
+        name: str,
+        base: int,
+        irq: int,
+        width: int,
+        time: Timebase,
+        bus: Bus,
+        nvic: Nvic,
+        clock_hz: Callable[[], int],
     ) -> None:
         super().__init__(name, base)
         self._irq, self._time, self._bus, self._nvic, self._clock_hz = irq, time, bus, nvic, clock_hz
@@ -74,7 +82,11 @@ class Timer(Peripheral):
     def _plan(self) -> None:
         arr = self.registers[_ARR]
         if self._running() and arr:
-            ticks = arr + 1 - self._origin_count if self._origin_count <= arr else self._mask + 1 - self._origin_count + arr + 1
+            ticks = (
+                arr + 1 - self._origin_count
+                if self._origin_count <= arr
+                else self._mask + 1 - self._origin_count + arr + 1
+            )
             self._update_ps = self._origin_ps - (-ticks * (self._prescaler + 1) * PS_PER_S // self._hz)
             self._event = self._time.at(self._update_ps, self._update)
 

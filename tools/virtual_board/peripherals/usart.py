@@ -61,7 +61,13 @@ class Usart(Peripheral):
         self._event: Event | None = None
         self._clear()
         self.readers = {_SR: self._read_sr, _DR: self._read_dr}
-        self.writers = {_SR: self._write_sr, _DR: self._write_dr, _CR1: self._write_cr1, _CR2: self._write_cr2, _CR3: self._write_cr3}
+        self.writers = {
+            _SR: self._write_sr,
+            _DR: self._write_dr,
+            _CR1: self._write_cr1,
+            _CR2: self._write_cr2,
+            _CR3: self._write_cr3,
+        }
 
     def _clear(self) -> None:
         self._rx_flags = 0

@@ -59,7 +59,14 @@ class Mpu6050:
     """One device with its interrupt pin. Faults: `nack`, `present`, `who_am_i`."""
 
     def __init__(
-        self, time: Timebase, motion: Motion, *, seed: int = 0, address: int = 0x68, odr_error_ppm: float = 0.0, noise: bool = True
+        self,
+        time: Timebase,
+        motion: Motion,
+        *,
+        seed: int = 0,
+        address: int = 0x68,
+        odr_error_ppm: float = 0.0,
+        noise: bool = True,
     ) -> None:
         self.address = address
         self.motion = motion
@@ -69,7 +76,7 @@ class Mpu6050:
         self.nack = False
         """Answers nothing while set."""
         self.present = True
-        """Unplugged while False: no answers, no interrupts; plugging it in is a power-on."""
+        """Unplugged while False: no answers, no interrupts. `VirtualBoard.connect_imu` also powers it down and up."""
         self.who_am_i = 0x68
         self.interrupt = Net("MPU6050_INT", pull=False)
         self.synchronise: Callable[[], None] = lambda: None
