@@ -11,6 +11,7 @@ import pytest
 
 from bench.c_codec import SANITIZE, WARNINGS, build_library
 from protocol.support import C_LIBRARY, ROOT, run_python
+from telemetry_protocol import COMMANDS, Decoder, Frame, encode_frame, messages, stream_gen, unpack
 
 SOURCES = sorted((ROOT / "protocol/c").glob("*.c"))
 HEADERS = sorted((ROOT / "protocol/c").rglob("*.h"))
@@ -31,6 +32,9 @@ int increment(int n)
     return n + 1;
 }
 """
+
+
+USAGE = Path(__file__).with_name("usage.c")
 
 
 def libasan() -> str:
@@ -64,6 +68,26 @@ def test_it_compiles_without_a_warning(tmp_path: Path, compiler: tuple[str, ...]
         subprocess.run(
             [*compiler, *WARNINGS, level, f"-I{ROOT / 'protocol/c/include'}", *target], check=True, timeout=60
         )
+
+
+def test_the_usage_in_the_header_works(tmp_path: Path) -> None:
+    """usage.c is the recipes of tp_frame.h as a program: what it sends is read here, and it answers a command."""
+    program = tmp_path / "usage"
+    include = f"-I{ROOT / 'protocol/c/include'}"
+    command = ["gcc", *WARNINGS, *SANITIZE, include, "-o", str(program), str(USAGE), *map(str, SOURCES)]
+    subprocess.run(command, check=True, timeout=60)
+    ping = messages.Command(7, COMMANDS["ping"].id, COMMANDS["ping"].pack_args(host_ns=2**40)).pack()
+    noise = b"\x05noise\x00"
+    stdin = noise + encode_frame(messages.Command.TYPE, 0, ping)
+    done = subprocess.run([str(program)], input=stdin, capture_output=True, check=True, timeout=60)
+    frames = [one for one in Decoder().feed(done.stdout) if isinstance(one, Frame)]
+    assert [frame.sequence for frame in frames] == [0, 1, 2]
+    log, samples, response = (unpack(frame.type, frame.payload) for frame in frames)
+    assert log == messages.Log(time_us=5, level=messages.LogLevel.INFO, text="hello")
+    assert samples == messages.Samples(stream_gen(1, 3), 1000, 2**41, bytes(range(12)))
+    assert isinstance(response, messages.Response)
+    assert (response.request, response.status) == (7, messages.Status.OK)
+    assert COMMANDS["ping"].unpack_result(response.data) == {"host_ns": 2**40, "received_us": 1, "sent_us": 2}
 
 
 def test_an_ignored_result_is_an_error(tmp_path: Path) -> None:

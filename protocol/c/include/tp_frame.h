@@ -17,8 +17,7 @@
  *     uint8_t batch[TP_SAMPLES_SIZE + 240];
  *     struct tp_samples head = {.stream_gen = ..., .index = first_index, .time_us = first_us};
  *     if (tp_samples_write(batch, TP_SAMPLES_SIZE, &head) == 0) { cannot happen: assert }
- *     n = tp_frame_encode(place_in_ring, room_in_a_row, TP_MESSAGE_SAMPLES, sequence, batch, TP_SAMPLES_SIZE
- * + bytes);
+ *     n = tp_frame_encode(out, room, TP_MESSAGE_SAMPLES, sequence, batch, TP_SAMPLES_SIZE + bytes);
  *
  * To receive:
  *
@@ -72,9 +71,11 @@ enum tp_verdict {
 /* One direction of one line. Every verdict comes with a delimiter, so noise never leaves it out of step for
  * longer than to the next delimiter.
  *
- *     encoded   05 03 00..     code 5: four data bytes and a zero, the zero counted when the next code
- * confirms it
- *               ^^             block_left counts down to the next code byte
+ *     line        05 11 22 33 44 02 55 00
+ *     block_left   4  3  2  1  0  1  0
+ *     buffer         11 22 33 44 00 55
+ *
+ * A block's zero is stored when the next code byte comes: the zero of the last block is not data.
  */
 struct tp_decoder {
     /* Since tp_decoder_init, modulo 2^32. */
