@@ -1,6 +1,6 @@
 import { Connection, type ConnectionState } from './core/connection.ts';
 import { duration } from './core/format.ts';
-import { Store } from './core/store.ts';
+import { Store, type DeviceModel } from './core/store.ts';
 import { Subscriber } from './core/subscriber.ts';
 import { Board, freeze, totalRate, type Frozen } from './view/board.ts';
 import { el, setHidden } from './view/dom.ts';
@@ -90,9 +90,9 @@ export class App {
   start(): void {
     this.#root.append(this.#topbar.element, this.#topbar.banner, this.#empty.element, this.#boardsElement);
     document.addEventListener('keydown', (event) => this.#key(event));
-    document.addEventListener('visibilitychange', () => (this.#stale = true));
+    document.addEventListener('visibilitychange', () => this.#refresh());
     window.addEventListener('online', () => this.#connection.retryNow());
-    window.addEventListener('resize', () => (this.#stale = true));
+    window.addEventListener('resize', () => this.#refresh());
     matchMedia('(prefers-color-scheme: light)').addEventListener('change', () => {
       const theme = readTheme();
       Object.assign(this.#context, { theme });
@@ -180,7 +180,8 @@ export class App {
     if (this.#hold !== null) {
       this.#topbar.showPause(true, this.#hold.zoom === null ? duration(now - this.#hold.since) : 'zoomed');
     }
-    for (const board of this.#boards) board.updateText(now);
+    this.#topbar.showDevices([...devices.values()], this.#selected);
+    for (const board of this.#boards) board.updateText(now, this.#connection.state.kind === 'open');
     document.title = this.#title(now);
   }
 
@@ -190,19 +191,23 @@ export class App {
     return `${this.#hold === null ? '' : 'Paused · '}${totalRate(this.store.devices.values(), now)} /s · Telemetry Bridge`;
   }
 
+  /** Brings the boards in line with the store; one whose streams are what they were stays as it is. */
   #rebuild(): void {
     this.#builtRevision = this.store.revision;
-    for (const board of this.#boards) board.destroy();
     const devices = [...this.store.devices.values()];
     if (this.#selected !== null && !this.store.devices.has(this.#selected)) this.#selected = null;
     const shown = devices.filter((device) => this.#selected === null || device.info.id === this.#selected);
-    this.#boards = shown.map((device) => new Board(device, this.#context));
+    const old = this.#boards;
+    this.#boards = shown.map((device) => old.find((board) => board.shows(device)) ?? this.#newBoard(device));
+    for (const board of old) if (!this.#boards.includes(board)) board.destroy();
     this.#boardsElement.append(...this.#boards.map((board) => board.element));
-    this.#boardsElement.dataset['count'] = String(shown.length);
-    this.#topbar.showDevices(devices, this.#selected);
-    for (const panel of this.panels) panel.applyPreferences();
-    this.#nextText = 0;
-    this.#stale = true;
+    this.#refresh();
+  }
+
+  #newBoard(device: DeviceModel): Board {
+    const board = new Board(device, this.#context);
+    for (const panel of board.panels) panel.applyPreferences();
+    return board;
   }
 
   #select(device: string | null): void {
@@ -213,6 +218,10 @@ export class App {
   #preferencesChanged(): void {
     savePreferences(this.preferences);
     for (const panel of this.panels) panel.applyPreferences();
+    this.#refresh();
+  }
+
+  #refresh(): void {
     this.#nextText = 0;
     this.#stale = true;
   }
@@ -244,8 +253,7 @@ export class App {
     const edges = [...hold.frozen.values()].map((frozen) => frozen.edge);
     const edge = edges.reduce((best, one) => (Math.abs(one - to) < Math.abs(best - to) ? one : best), edges[0] ?? to);
     this.#hold = { ...hold, zoom: { from: from - edge, to: to - edge } };
-    this.#nextText = 0;
-    this.#stale = true;
+    this.#refresh();
   }
 
   #hover(device: string, time: number): void {

@@ -16,6 +16,7 @@ export class Columns {
   readonly #cells: readonly Cells[];
   #source: SampleRing | null = null;
   #next = 0;
+  #since = Infinity;
 
   /** `fields`: which of the ring's fields, in the order of the output. */
   constructor(fields: readonly number[], width: number, capacity: number) {
@@ -27,15 +28,20 @@ export class Columns {
     this.#cells = fields.map(() => new Cells(capacity));
   }
 
-  /** Takes in what the ring has got since the last call, or all rows from `since` seconds on where it is another ring. */
-  update(ring: SampleRing, since: number): void {
-    if (ring !== this.#source || this.#next < ring.begin || this.#next > ring.end) {
+  /**
+   * Takes in the ring's rows up to `until` seconds: those that came since the last call, or all from `since` seconds on where
+   * it is another ring or an earlier time.
+   */
+  update(ring: SampleRing, since: number, until: number): void {
+    if (ring !== this.#source || this.#next < ring.begin || this.#next > ring.end || since < this.#since) {
       this.#id.fill(Number.NaN);
       this.#source = ring;
       this.#next = ring.lowerBound(since);
+      this.#since = since;
     }
     const { time } = ring;
-    for (; this.#next < ring.end; this.#next++) {
+    const end = ring.lowerBound(until);
+    for (; this.#next < end; this.#next++) {
       const row = ring.slot(this.#next);
       const column = Math.floor(time[row]! / this.width);
       const slot = modulo(column, this.#capacity);
@@ -249,7 +255,7 @@ export class Decimator {
     if (this.#columns === null || Math.abs(this.#columns.width / width - 1) > 1e-6) {
       this.#columns = new Columns(this.#fields, width, 2 * Math.ceil(pixels) + 8);
     }
-    this.#columns.update(ring, from - width);
+    this.#columns.update(ring, from - width, to + width);
     this.#columns.trace(from, to, this.trace);
   }
 }

@@ -2,8 +2,10 @@
 const DISPLAY_LAG = 0.06;
 /** Seconds that the edge goes on without data before it stands still. */
 const HOLD = 1.5;
-/** A change of the data's lead by more than this many seconds is a jump (replay, resume), not jitter. */
-const JUMP = 0.75;
+/** Data that come later than before by more than this many seconds have jumped back (replay), and are not merely late. */
+const JUMP_BACK = 0.75;
+/** Data that come earlier than before by more than this many seconds have jumped ahead (a backlog that is caught up). */
+const JUMP_AHEAD = 0.15;
 
 /**
  * Where a device's plots end: sample time that runs on smoothly between batches.
@@ -18,15 +20,16 @@ export class Playhead {
 
   /** A batch ended at sample time `time`; the page's clock says `now`. Both in seconds. */
   observe(time: number, now: number): void {
-    if (time < this.#newest - JUMP) this.#last = -Infinity;
+    if (time < this.#newest - JUMP_BACK) this.#last = -Infinity;
     else if (time <= this.#newest) return;
     this.#newest = time;
     const lead = time - now;
-    if (this.#lead === null || Math.abs(lead - this.#lead) > JUMP) {
+    const change = this.#lead === null ? Infinity : lead - this.#lead;
+    if (this.#lead === null || change > JUMP_AHEAD || change < -JUMP_BACK) {
       this.#lead = lead;
       this.#last = -Infinity;
     } else {
-      this.#lead += (lead > this.#lead ? 0.1 : 0.005) * (lead - this.#lead);
+      this.#lead += (change > 0 ? 0.1 : 0.005) * change;
     }
   }
 

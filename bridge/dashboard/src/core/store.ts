@@ -141,7 +141,7 @@ export class Store {
       const stream = device.streams.get(name);
       if (stream === undefined || typeof entry !== 'object' || entry === null) continue;
       const state: unknown = (entry as Body)['state'];
-      stream.healthState = typeof state === 'string' ? state : '';
+      if (typeof state === 'string') stream.state = state;
     }
   }
 }

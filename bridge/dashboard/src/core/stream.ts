@@ -37,8 +37,8 @@ export class StreamModel {
   misfits = 0;
   /** Why the bridge refused the subscription; empty where it did not. */
   refusal = '';
-  /** What the newest health message says of the sensor; empty where it says nothing. */
-  healthState = '';
+  /** What the newest message that says so, of the device or its health, says of the sensor; empty where none did. */
+  state: string;
   readonly rate = new RateMeter();
   readonly marks: LossMark[] = [];
   #openMark: LossMark | null = null;
@@ -47,12 +47,9 @@ export class StreamModel {
   constructor(device: string, info: StreamInfo) {
     this.device = device;
     this.info = info;
+    this.state = info.state;
     this.fields = info.fields;
     this.ring = new SampleRing(info.fields.length, rowsFor(info.rateHz));
-  }
-
-  get state(): string {
-    return this.info.state || this.healthState;
   }
 
   get lostTotal(): number {
@@ -64,6 +61,7 @@ export class StreamModel {
   /** Takes a new description. Returns whether the fields changed, and with them what is drawn. */
   describe(info: StreamInfo): boolean {
     this.info = info;
+    if (info.state !== '') this.state = info.state;
     if (rowsFor(info.rateHz) > this.ring.capacity) this.ring = this.ring.copy(rowsFor(info.rateHz));
     return this.#setFields(info.fields);
   }

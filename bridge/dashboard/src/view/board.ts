@@ -36,10 +36,12 @@ export class Board {
   readonly #notice = el('p', { class: 'notice', role: 'status' });
   readonly #facts = new Map<string, readonly [HTMLElement, HTMLElement]>();
   readonly #factList = el('dl', { class: 'facts' });
+  readonly #structure: string;
   readonly #seen: IntersectionObserver;
 
   constructor(device: DeviceModel, context: PanelContext) {
     this.device = device;
+    this.#structure = structure(device);
     const streams = [...device.streams.values()];
     this.panels = streams.flatMap((stream) => groupByUnit(stream.fields).map((group) => new Panel(stream, group, context)));
     const wide = this.panels.filter((panel) => panel.group.fields.length > 1);
@@ -63,6 +65,11 @@ export class Board {
     for (const panel of this.panels) this.#seen.observe(panel.element);
   }
 
+  /** Whether this is the board of `device` and all its streams are drawn with the fields they have now. */
+  shows(device: DeviceModel): boolean {
+    return this.device === device && this.#structure === structure(device);
+  }
+
   view(panel: Panel, from: number, to: number, frozen: Frozen | undefined): View {
     return { from, to, frozen: frozen?.rings.get(panel.stream.info.name) };
   }
@@ -71,11 +78,11 @@ export class Board {
     for (const panel of this.panels) panel.setTheme(theme);
   }
 
-  updateText(now: number): void {
+  updateText(now: number, connected: boolean): void {
     const { info } = this.device;
     setText(this.#name, info.board || 'Board');
-    setText(this.#state, STATES[info.state] ?? info.state);
-    setData(this.#state, 'state', info.state);
+    setText(this.#state, connected ? (STATES[info.state] ?? info.state) : 'Not known');
+    setData(this.#state, 'state', connected ? info.state : 'unknown');
     setData(this.element, 'state', info.state);
     setText(this.#identity, [info.id, info.firmware && `firmware ${info.firmware}`, info.link].filter(Boolean).join(' · '));
     const notice = info.state === 'offline' ? `The board is gone from ${info.link}. Waiting for it to come back.` : info.warning || this.device.notice;
@@ -148,6 +155,11 @@ export class Board {
     setText(cell, value);
     setData(entry, 'tone', tone);
   }
+}
+
+function structure(device: DeviceModel): string {
+  const streams = [...device.streams.values()];
+  return JSON.stringify(streams.map(({ info, fields }) => [info.name, info.sensor, fields.map((one) => [one.name, one.unit])]));
 }
 
 function percent(share: number): string {

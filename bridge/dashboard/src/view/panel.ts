@@ -116,7 +116,7 @@ export class Panel {
 
   /** Fixed limits start as what is shown now, and follow a change of units. */
   applyPreferences(): void {
-    this.#limits.setMode(this.#context.preferences.yMode, displayUnit(this.group.unit, this.#context.preferences.units), this.#y);
+    this.#limits.setMode(this.#context.preferences.yMode, displayUnit(this.group.unit, this.#context.preferences.units));
     this.#autoScale.reset();
   }
 
@@ -136,7 +136,9 @@ export class Panel {
       if (!(min <= one.min) && one.count > 0) min = one.min;
       if (!(max >= one.max) && one.count > 0) max = one.max;
     }
-    return this.#autoScale.update(min * factor, max * factor, leastSpan(this.group.unit) * factor, now);
+    const range = this.#autoScale.update(min * factor, max * factor, leastSpan(this.group.unit) * factor, now);
+    if (Number.isFinite(min)) this.#limits.shown({ min: range.min / factor, max: range.max / factor });
+    return range;
   }
 
   #say(view: View): void {

@@ -23,6 +23,7 @@ export class TopBar {
   readonly #devices = el('div', { class: 'devices', role: 'group', 'aria-label': 'Boards shown' });
   readonly #bannerText = el('span', { role: 'alert' });
   readonly #events: TopBarEvents;
+  #devicesShown = '';
 
   constructor(preferences: Preferences, events: TopBarEvents) {
     this.#events = events;
@@ -80,6 +81,9 @@ export class TopBar {
 
   showDevices(devices: readonly DeviceModel[], selected: string | null): void {
     setHidden(this.#devices, devices.length < 2);
+    const shown = JSON.stringify([selected, devices.map(({ info }) => [info.id, info.board, info.state])]);
+    if (shown === this.#devicesShown) return;
+    this.#devicesShown = shown;
     const chips = devices.map((device) => {
       const chip = this.#chip(device.info.board || device.info.id.slice(0, 8), device.info.id, selected === device.info.id);
       chip.title = device.info.id;

@@ -7,9 +7,10 @@ export class YLimits {
   readonly element: HTMLElement;
   readonly #min: HTMLInputElement;
   readonly #max: HTMLInputElement;
-  /** In SI; null while the scale is automatic. */
+  /** In SI; null while the scale is automatic, or has had nothing to start from. */
   #range: Range | null = null;
   #factor = 1;
+  #fixed = false;
 
   constructor(title: string) {
     this.#min = this.#input(`${title}: lower limit`);
@@ -18,12 +19,19 @@ export class YLimits {
     this.element.hidden = true;
   }
 
-  /** `shown`: the range in view, in display units; a scale that becomes fixed starts there. */
-  setMode(mode: 'auto' | 'fixed', unit: DisplayUnit, shown: Range): void {
-    if (mode === 'auto') this.#range = null;
-    else this.#range ??= { min: shown.min / this.#factor, max: shown.max / this.#factor };
+  setMode(mode: 'auto' | 'fixed', unit: DisplayUnit): void {
+    this.#fixed = mode === 'fixed';
+    if (!this.#fixed) this.#range = null;
     this.#factor = unit.factor;
-    setHidden(this.element, mode === 'auto');
+    setHidden(this.element, this.#range === null);
+    this.#write();
+  }
+
+  /** Tells what the automatic scale shows, in SI: a scale that becomes fixed starts there. */
+  shown(range: Range): void {
+    if (!this.#fixed || this.#range !== null) return;
+    this.#range = range;
+    setHidden(this.element, false);
     this.#write();
   }
 

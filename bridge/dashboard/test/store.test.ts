@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseMessage } from '../src/core/protocol.ts';
+import { Store } from '../src/core/store.ts';
+import { Subscriber } from '../src/core/subscriber.ts';
+
+const FIELDS = [{ name: 'temperature', unit: 'degC' }];
+
+class Page {
+  readonly store = new Store(0n);
+  readonly sent: Record<string, unknown>[] = [];
+  readonly subscriber = new Subscriber(this.store, (request) => void this.sent.push(request));
+
+  hear(message: object): void {
+    const parsed = parseMessage(JSON.stringify(message));
+    assert.ok(parsed);
+    this.store.apply(parsed);
+    this.subscriber.react(parsed);
+  }
+
+  device(changes: object = {}): void {
+    const streams = [{ name: 't', sensor: 's', rate_hz: 10, fields: FIELDS }];
+    this.hear({ op: 'device', device: { id: 'a', state: 'online', boot_id: 'b1', streams, ...changes } });
+  }
+
+  subscribed(id: unknown, sub: number, epoch = 3): void {
+    this.hear({ op: 'subscribed', id, subscriptions: [{ sub, device: 'a', stream: 't', epoch, fields: FIELDS }] });
+  }
+
+  samples(sub: number, index: number, samples: number): void {
+    const timeNs = BigInt(index) * 100_000_000n;
+    const columns = [new Float32Array(samples)];
+    this.store.applyBatch({ kind: 1, sub, seq: 0, index, timeNs, periodNs: 100_000_000, samples, columns }, 0);
+  }
+
+  asked(): Record<string, unknown>[] {
+    return this.sent.filter((request) => request['stream'] === 't');
+  }
+}
+
+test('every stream of a device is asked for once', () => {
+  const page = new Page();
+  page.subscriber.opened();
+  page.device();
+  page.device();
+  page.subscribed(page.asked()[0]!['id'], 5);
+  page.device({ state: 'offline' });
+  assert.equal(page.asked().length, 1);
+  assert.equal(page.asked()[0]!['mode'], 'every');
+  assert.equal('since' in page.asked()[0]!, false);
+});
+
+test('health, log and fault are asked for of every device', () => {
+  const page = new Page();
+  page.subscriber.opened();
+  assert.deepEqual(page.sent.map((request) => [request['device'], request['stream']]), [['*', 'health'], ['*', 'log'], ['*', 'fault']]);
+});
+
+test('after a reconnect a stream goes on where it stopped', () => {
+  const page = new Page();
+  page.subscriber.opened();
+  page.device();
+  page.subscribed(page.asked()[0]!['id'], 5);
+  page.samples(5, 0, 4);
+  page.store.disconnected();
+  page.subscriber.opened();
+  page.device();
+  assert.deepEqual(page.asked()[1]!['since'], { epoch: 3, index: 4 });
+});
+
+test('a bridge that cannot resume is asked again without', () => {
+  const page = new Page();
+  page.subscriber.opened();
+  page.device();
+  page.subscribed(page.asked()[0]!['id'], 5);
+  page.samples(5, 0, 4);
+  page.store.disconnected();
+  page.subscriber.opened();
+  page.device();
+  page.hear({ op: 'error', id: page.asked()[1]!['id'], code: 'unsupported', message: 'no' });
+  assert.equal(page.asked().length, 3);
+  assert.equal('since' in page.asked()[2]!, false);
+});
+
+test('a board that was started again meanwhile is not resumed', () => {
+  const page = new Page();
+  page.subscriber.opened();
+  page.device();
+  page.subscribed(page.asked()[0]!['id'], 5);
+  page.samples(5, 0, 4);
+  page.store.disconnected();
+  page.subscriber.opened();
+  page.device({ boot_id: 'b2' });
+  assert.equal('since' in page.asked()[1]!, false);
+});
+
+test('a refused stream says why, and is asked for again when the device has changed', () => {
+  const page = new Page();
+  page.subscriber.opened();
+  page.device();
+  page.hear({ op: 'error', id: page.asked()[0]!['id'], code: 'too_many', message: 'too many subscriptions' });
+  assert.equal(page.store.stream('a', 't')!.refusal, 'too many subscriptions');
+  page.device();
+  assert.equal(page.asked().length, 1);
+  page.device({ boot_id: 'b2' });
+  assert.equal(page.asked().length, 2);
+  page.subscribed(page.asked()[1]!['id'], 5);
+  assert.equal(page.store.stream('a', 't')!.refusal, '');
+});
+
+test('streams that appear and go change the structure; what else changes does not', () => {
+  const page = new Page();
+  page.device();
+  const before = page.store.revision;
+  page.device({ firmware: '2', state: 'offline', streams: [] });
+  assert.equal(page.store.revision, before);
+  assert.ok(page.store.stream('a', 't'));
+  page.device({ streams: [{ name: 'u', fields: FIELDS }] });
+  assert.ok(page.store.revision > before);
+  assert.equal(page.store.stream('a', 't'), undefined);
+});
+
+test('health tells the state of each sensor', () => {
+  const page = new Page();
+  page.device();
+  page.hear({ op: 'health', sub: 1, device: 'a', data: { uptime_s: 1, streams: { t: { state: 'missing' }, gone: 3 } } });
+  assert.equal(page.store.stream('a', 't')!.state, 'missing');
+});
+
+test('messages for subscriptions and devices that there are not do nothing', () => {
+  const page = new Page();
+  page.samples(9, 0, 4);
+  page.hear({ op: 'gap', sub: 9, index: 0, count: 1, cause: 'wire' });
+  page.hear({ op: 'epoch', sub: 9, epoch: 1, fields: FIELDS, next_index: 0 });
+  page.hear({ op: 'health', sub: 9, device: 'nobody', data: {} });
+  page.hear({ op: 'error', id: 99, code: 'x', message: '' });
+  assert.equal(page.store.devices.size, 0);
+});

@@ -1,0 +1,92 @@
+"""The page, freshly built, in headless Chromium, against a bridge that says what the test tells it to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from page.fake_bridge import FakeBridge
+from page.waiting import until
+
+ROOT = Path(__file__).parents[2]
+ARTIFACTS = ROOT / "artifacts"
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# the browser itself writes this line for each attempt to reach a bridge that is not there
+ALLOWED = "net::ERR_CONNECTION_REFUSED"
+
+OpenPage: TypeAlias = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def built_page() -> None:
+    """Build the page if its sources have changed, so that no test judges an old one."""
+    environment = {name: value for name, value in os.environ.items() if name != "TELEMETRY_BRIDGE_SKIP_PAGE"}
+    script = str(ROOT / "bridge" / "hatch_build.py")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, check=False)
+    if done.returncode != 0:
+        pytest.fail(done.stderr, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if executable is None:
+        pytest.fail("Chromium is not installed: sudo apt-get install chromium", pytrace=False)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=executable, headless=True, args=CHROMIUM_ARGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def bridge(built_page: None) -> Iterator[FakeBridge]:  # noqa: ARG001 (a fixture)
+    """A bridge without boards."""
+    with FakeBridge() as fake:
+        yield fake
+
+
+@pytest.fixture
+def open_page(browser: Browser, bridge: FakeBridge) -> Iterator[OpenPage]:
+    """Opens the page; at the end of the test nothing may have been complained about in its console."""
+    pages: list[Page] = []
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and ALLOWED not in message.text:
+            complaints.append(message.text)
+
+    def open_one(width: int = 1440, height: int = 900, scheme: str = "dark") -> Page:
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+        pages.append(page)
+        page.set_default_timeout(15_000)
+        page.on("console", note)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        # a violated policy is an event on the document as well as a line in the console
+        page.add_init_script(
+            "addEventListener('securitypolicyviolation', (e) => console.error('CSP', e.violatedDirective))"
+        )
+        page.goto(bridge.url)
+        until(page, "() => telemetryPage().connection === 'open'")
+        return page
+
+    yield open_one
+    for page in pages:
+        page.close()
+    assert complaints == []
