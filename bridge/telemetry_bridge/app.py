@@ -82,7 +82,8 @@ class Line:
             request = self._session.command(name, args, time.monotonic_ns())
         except ValueError as error:
             raise CommandError("bad_request", str(error)) from error
-        answer = self._answers[request] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[CommandDone] = asyncio.get_running_loop().create_future()
+        self._answers[request] = answer
         self._wake.set()
         try:
             return await answer
@@ -215,15 +216,17 @@ class Bridge:
         if self._server is not None:
             await self._server.start()
         self._tasks = [asyncio.create_task(line.run(), name="line") for line in self._lines]
-        ready = asyncio.gather(*(line.wait_online() for line in self._lines))
+        ready = [asyncio.create_task(line.wait_online()) for line in self._lines]
         try:
-            await asyncio.wait({ready, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
-            self._raise_failed()
-            await ready
+            for online in ready:
+                await asyncio.wait({online, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+                self._raise_failed()
         except BaseException:
-            ready.cancel()
             await self._stop()
             raise
+        finally:
+            for online in ready:
+                online.cancel()
         return self
 
     async def __aexit__(
