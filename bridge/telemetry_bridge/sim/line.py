@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from telemetry_protocol import Message, encode_frame
+from telemetry_protocol import Message, encode_frame, messages
 
 RING_BYTES: Final = 4096
 """Bytes that may wait; what does not fit is lost in the ring."""
+RESERVE_BYTES: Final = 512
+"""Of the ring, kept free of SAMPLES: HEALTH must get through to say what was lost."""
 _FRAMING_BYTES: Final = 9
 """Type, sequence, CRC, COBS and delimiter of a short frame, for the account of what waits."""
 
@@ -39,7 +41,8 @@ class Line:
     def send(self, message: Message, now_ns: int) -> bool:
         """Queue a message; False if the ring is full."""
         payload = message.pack()
-        if self._waiting_bytes + len(payload) + _FRAMING_BYTES > RING_BYTES:
+        room = RING_BYTES - RESERVE_BYTES if message.TYPE == messages.Samples.TYPE else RING_BYTES
+        if self._waiting_bytes + len(payload) + _FRAMING_BYTES > room:
             return False
         self._waiting.append((now_ns, message.TYPE, payload))
         self._waiting_bytes += len(payload) + _FRAMING_BYTES
