@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol, cast
@@ -43,6 +43,9 @@ class Subscriber(Protocol):
 
     def flush(self) -> None:
         """Send what the queue holds, as far as the connection takes it now."""
+
+    def deliver(self, feed: Feed, parts: Iterable[Part]) -> None:
+        """Send samples, or queue them, dropping the oldest, if it cannot take them now."""
 
     def room(self) -> bool:
         """Whether it may have one more subscription."""
@@ -253,10 +256,7 @@ class Router:
         for channel in self._channels_of(batch.device, batch.stream):
             parts = channel.encode(batch)
             for subscription in tuple(channel.subscriptions):
-                queue, feed = subscription.owner.queue, subscription.feed
-                for part in parts:
-                    queue.put_data(feed, part)
-                subscription.owner.flush()
+                subscription.owner.deliver(subscription.feed, parts)
 
     def _gap(self, gap: Gap) -> None:
         for channel in self._channels_of(gap.device, gap.stream):
@@ -322,4 +322,4 @@ def _queue_json(subscription: Subscription, message: JsonMessage, tail: bytes) -
     if message.stream == "health":
         queue.put_control(feed.prefix(feed.next_seq()) + tail, feed=feed, key=("health", feed.sub))
     else:
-        queue.put_data(feed, Part(0, feed.seq, 1, tail))
+        subscription.owner.deliver(feed, [Part(0, feed.seq, 1, tail)])

@@ -62,6 +62,11 @@ class Feed:
         self.seq = (seq + 1) & SEQUENCE_MASK
         return seq
 
+    def message(self, part: Part, seq: int | None = None) -> bytes:
+        """The whole message of a part, counted as sent; it takes the next number unless it has one."""
+        self.sent += part.samples
+        return self.prefix(self.next_seq() if seq is None else seq) + part.tail
+
 
 class _Data:
     __slots__ = ("feed", "part", "seq", "size")
@@ -241,5 +246,4 @@ class SubscriberQueue:
             return Message(gap_message(feed.sub, item.index, item.count, item.estimated, item.cause), True)
         if feed.closed:
             return None
-        feed.sent += item.part.samples
-        return Message(feed.prefix(item.seq) + item.part.tail, feed.text)
+        return Message(feed.message(item.part, item.seq), feed.text)

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
-from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.protocol import State
@@ -19,8 +20,8 @@ from telemetry_bridge.server.commands import refusal_text, result_data, to_wire
 from telemetry_bridge.server.limits import Limits
 from telemetry_bridge.server.requests import Command, RequestError, Subscribe, Unsubscribe, parse_request
 from telemetry_bridge.server.router import Router
-from telemetry_bridge.server.subscriber_queue import SubscriberQueue
-from telemetry_bridge.server.wire_format import API_VERSION, answer, encode_json, error_message, result_message
+from telemetry_bridge.server.subscriber_queue import Feed, SubscriberQueue
+from telemetry_bridge.server.wire_format import API_VERSION, Part, answer, encode_json, error_message, result_message
 
 SUBPROTOCOL: Final = "telemetry-bridge.v1"
 
@@ -196,10 +197,34 @@ class Client:
             message = queue.pop()
             if message is None:
                 return
-            self.sent_messages += 1
-            broadcast((connection,), message.data, text=message.text)
+            self._write(message.data, text=message.text)
         if queue.hopeless:
             self.close_slow("the answers alone fill the queue")
+
+    def deliver(self, feed: Feed, parts: Iterable[Part]) -> None:
+        """Send samples of a subscription: at once if nothing waits, else by way of the queue."""
+        connection, queue = self._connection, self.queue
+        for part in parts:
+            if connection.paused or queue:
+                queue.put_data(feed, part)
+            else:
+                self._write(feed.message(part), text=feed.text)
+        if queue:
+            self.flush()
+
+    def _write(self, data: bytes, *, text: bool) -> None:
+        # what websockets.broadcast() does for each of its connections
+        connection = self._connection
+        protocol = connection.protocol
+        if protocol.state is not State.OPEN:
+            return
+        self.sent_messages += 1
+        if text:
+            protocol.send_text(data)
+        else:
+            protocol.send_binary(data)
+        for chunk in protocol.data_to_send():
+            connection.transport.write(chunk)
 
     def paused(self) -> None:
         """The transport takes no more; watch whether the client reads at all."""
