@@ -146,7 +146,7 @@ class FakeBridge:
             )
 
         self._server = self._do(listen())
-        self.port = next(iter(self._server.sockets)).getsockname()[1]
+        self.port = int(next(iter(self._server.sockets)).getsockname()[1])
 
     def stop(self) -> None:
         """Close every connection and the port."""
@@ -299,7 +299,9 @@ class FakeBridge:
             self._last_sub += 1
             sub = self._subs[(identity, name)] = self._last_sub
             self._changed.notify_all()
-        fields = next((one["fields"] for one in self.devices[identity]["streams"] if one["name"] == name), [])
+        fields: list[Json] = next(
+            (one["fields"] for one in self.devices[identity]["streams"] if one["name"] == name), []
+        )
         epoch = self.epochs.get((identity, name), 7)
         return {"sub": sub, "device": identity, "stream": name, "epoch": epoch, "fields": fields}
 

@@ -39,7 +39,7 @@ def wait_number(page: Page, name: str, field: str, value: str, text: str) -> Non
     expect(cell).to_have_text(text)
 
 
-def wait_near(page: Page, name: str, field: str, value: str, expected: float, tolerance: float) -> None:
+def wait_near(page: Page, name: str, field: str, value: str, *, expected: float, tolerance: float) -> None:
     """The view moves on until it holds all that was sent, so the numbers get there."""
     until(
         page,
@@ -185,7 +185,9 @@ def test_the_readouts_are_what_was_sent(bridge: FakeBridge, open_page: OpenPage)
     for row, field in enumerate(field["name"] for field in IMU_FIELDS):
         sent = values[row]
         for key, value in (("min", sent.min()), ("max", sent.max()), ("rms", np.sqrt(np.mean(sent**2)))):
-            wait_near(page, "imu", field, key, float(value), 0.011 if field.startswith("accel") else 0.0011)
+            wait_near(
+                page, "imu", field, key, expected=float(value), tolerance=0.011 if field.startswith("accel") else 0.0011
+            )
 
 
 def test_the_newest_value_is_the_last_one_sent(bridge: FakeBridge, open_page: OpenPage) -> None:

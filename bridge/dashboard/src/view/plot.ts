@@ -52,12 +52,8 @@ export class Plot {
         scales: { x: { time: false, auto: false, range: still }, y: { auto: false, range: still } },
         series: [
           {},
-          ...colours.map((colour) => ({
-            stroke: () => this.#theme.series[colour]!,
-            width: 1.25,
-            points: { show: false },
-            paths: (chart: uPlot, series: number) => this.#path(chart, series),
-          })),
+          // drawn below, in `#drawCurves`
+          ...colours.map(() => ({ points: { show: false }, paths: () => null })),
         ],
         axes: [
           {
@@ -104,6 +100,7 @@ export class Plot {
             },
           ],
           drawAxes: [(chart) => this.#drawMarks(chart)],
+          draw: [(chart) => this.#drawCurves(chart)],
         },
       },
       [new Float64Array(0), ...colours.map(() => new Float32Array(0))],
@@ -152,33 +149,32 @@ export class Plot {
     events.zoom(from, to);
   }
 
-  #path(chart: uPlot, series: number): uPlot.Series.Paths {
-    const stroke = new Path2D();
-    const x = chart.data[0] as Float64Array;
-    const y = chart.data[series] as Float32Array;
-    const { left, top, width, height } = chart.bbox;
-    const { min: fromX, max: toX } = chart.scales['x']!;
-    const { min: fromY, max: toY } = chart.scales['y']!;
-    const scaleX = width / (toX! - fromX!);
-    const scaleY = height / (toY! - fromY!);
-    let down = false;
-    for (let i = 0; i < x.length; i++) {
-      const value = y[i]!;
-      if (value !== value) {
-        down = false;
-        continue;
+  /**
+   * Lines are one device pixel wide, drawn twice on dense screens: without a graphics processor, wider strokes of a noisy signal
+   * cost forty times as much (measured in Chromium: 44 ms against 1 ms for 3 x 2,000 points).
+   */
+  #drawCurves(chart: uPlot): void {
+    const { ctx, bbox } = chart;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.lineWidth = 1;
+    ctx.lineJoin = 'bevel';
+    this.#colours.forEach((colour, field) => {
+      const path = curve(chart, this.#y[field]!);
+      ctx.strokeStyle = this.#theme.series[colour]!;
+      if (uPlot.pxRatio < 1.5) {
+        ctx.stroke(path);
+        return;
       }
-      const px = left + (x[i]! - fromX!) * scaleX;
-      const py = top + (toY! - value) * scaleY;
-      if (down) stroke.lineTo(px, py);
-      else {
-        stroke.moveTo(px, py);
-        // a sample between two gaps is a dot
-        if (!(y[i + 1]! === y[i + 1]!)) stroke.lineTo(px + uPlot.pxRatio, py);
-      }
-      down = true;
-    }
-    return { stroke };
+      ctx.translate(0, -0.5);
+      ctx.stroke(path);
+      ctx.translate(0, 1);
+      ctx.stroke(path);
+      ctx.translate(0, -0.5);
+    });
+    ctx.restore();
   }
 
   /** A band where samples are missing; at least two pixels wide, so that a single lost sample is seen. */
@@ -198,4 +194,33 @@ export class Plot {
     }
     ctx.restore();
   }
+}
+
+/** A curve in canvas pixels; NaN lifts the pen. */
+function curve(chart: uPlot, y: Float32Array): Path2D {
+  const path = new Path2D();
+  const x = chart.data[0] as Float64Array;
+  const { left, top, width, height } = chart.bbox;
+  const { min: fromX, max: toX } = chart.scales['x']!;
+  const { min: fromY, max: toY } = chart.scales['y']!;
+  const scaleX = width / (toX! - fromX!);
+  const scaleY = height / (toY! - fromY!);
+  let down = false;
+  for (let i = 0; i < x.length; i++) {
+    const value = y[i]!;
+    if (value !== value) {
+      down = false;
+      continue;
+    }
+    const px = left + (x[i]! - fromX!) * scaleX;
+    const py = top + (toY! - value) * scaleY;
+    if (down) path.lineTo(px, py);
+    else {
+      path.moveTo(px, py);
+      // a sample between two gaps is a dot
+      if (!(y[i + 1]! === y[i + 1]!)) path.lineTo(px + uPlot.pxRatio, py);
+    }
+    down = true;
+  }
+  return path;
 }
