@@ -4,9 +4,10 @@
     board.run(seconds=0.5)
     board.uart.take()
 
-The models are written from the reference manuals (RM0383 STM32F411, RM0090 STM32F405), PM0214 for the core and the MPU-6050's register
-map; each file cites its sections. Virtual time is retired instructions: wait states, bus contention and the 12 cycles of an
-exception entry do not exist here, so figures are instructions and virtual cycles, never CPU load of a real part.
+The models are written from the reference manuals (RM0383 STM32F411, RM0090 STM32F405), PM0214 for the core and the
+MPU-6050's register map; each file cites its sections. Virtual time is retired instructions: wait states, bus contention
+and the 12 cycles of an exception entry do not exist here, so figures are instructions and virtual cycles, never CPU
+load of a real part.
 """
 
 from .board import VirtualBoard

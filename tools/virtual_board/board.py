@@ -131,7 +131,8 @@ class VirtualBoard:
         self.machine.run_until_ps(self.machine.time.now_ps + round(seconds * PS_PER_S))
 
     def run_until(self, predicate: Callable[[], bool], limit_s: float, step_s: float = 0.001) -> bool:
-        """Let virtual time pass until the predicate holds; it is asked every `step_s`. False: it did not within `limit_s`."""
+        """Let virtual time pass until the predicate holds; it is asked every `step_s`. False: it did not within
+        `limit_s`."""
         end = self.machine.time.now_ps + round(limit_s * PS_PER_S)
         while not predicate():
             if self.machine.time.now_ps >= end:

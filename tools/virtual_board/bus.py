@@ -13,8 +13,8 @@ Writer = Callable[[int], None]
 class Peripheral:
     """A block of 32-bit registers.
 
-    A subclass names its registers with their reset values in `RESET` (offset to value). A register without a handler is plain
-    storage.
+    A subclass names its registers with their reset values in `RESET` (offset to value). A register without a handler is
+    plain storage.
     """
 
     RESET: ClassVar[Mapping[int, int]] = {}
@@ -27,19 +27,22 @@ class Peripheral:
         self.registers: dict[int, int] = dict(self.reset_values)
         self.readers: dict[int, Reader] = {}
         self.writers: dict[int, Writer] = {}
+        self.read_only: frozenset[int] = frozenset()
         self.write_only: frozenset[int] = frozenset()
+        self.write_to_clear: frozenset[int] = frozenset()
 
     def reset(self) -> None:
         """Take every register back to its reset value."""
         self.registers = dict(self.reset_values)
 
     def merge_base(self, offset: int) -> int:
-        """What a store of less than a word merges with: the stored value, 0 for a write-only register."""
-        return 0 if offset in self.write_only else self.registers.get(offset, 0)
+        """What a store of less than a word merges with: the stored value, 0 where that would set or clear something."""
+        return 0 if offset in self.write_only or offset in self.write_to_clear else self.registers.get(offset, 0)
 
 
 class Bus:
-    """Dispatch by blocks of 16 bytes: fine enough for the private peripheral bus, where the debug block follows the SCB."""
+    """Dispatch by blocks of 16 bytes: fine enough for the private peripheral bus, where the debug block follows the
+    SCB."""
 
     def __init__(self) -> None:
         self._pages: dict[int, Peripheral] = {}
@@ -96,7 +99,7 @@ class Bus:
             self.unclocked[f"{peripheral.name}+0x{offset:02X} write"] += 1
             return
         writer = peripheral.writers.get(offset)
-        if writer is None and offset not in peripheral.registers:
+        if writer is None and offset not in peripheral.registers and offset not in peripheral.read_only:
             self.unmodelled[f"{peripheral.name}+0x{offset:02X} write"] += 1
             return
         if size != 4:
@@ -105,5 +108,5 @@ class Bus:
             value = peripheral.merge_base(offset) & ~mask | value << shift & mask
         if writer is not None:
             writer(value)
-        else:
+        elif offset not in peripheral.read_only:
             peripheral.registers[offset] = value

@@ -1,14 +1,15 @@
 """The Cortex-M4 core: Unicorn executes instructions, this file knows how many and why it stopped.
 
-Slices. `run(limit)` executes at most `limit` instructions. Unicorn counts each instruction itself (its own C hook, there as soon
-as `emu_start` gets a count) and keeps the count and its limit in two adjacent machine words. We find those words once per
-process (`_locate_counters`) and read the count at any moment, also inside a register access, which makes every time stamp
-exact to the instruction at no cost. Writing the limit ends a slice early at a clean instruction boundary; `uc_emu_stop` from
-inside a register access would leave the program counter on the access and execute it twice.
+Slices. `run(limit)` executes at most `limit` instructions. Unicorn counts each instruction itself (its own C hook,
+there as soon as `emu_start` gets a count) and keeps the count and its limit in two adjacent machine words. We find
+those words once per process (`_locate_counters`) and read the count at any moment, also inside a register access, which
+makes every time stamp exact to the instruction at no cost. Writing the limit ends a slice early at a clean instruction
+boundary; `uc_emu_stop` from inside a register access would leave the program counter on the access and execute it
+twice.
 
-An IT block runs as one piece (Unicorn cannot stop inside), so a slice may overshoot by up to three instructions; they are
-counted. Instructions that their condition skips are not counted. What Unicorn does not do: trap division by zero and
-unaligned LDRD/LDM (it executes them), and refuse FPU instructions while CPACR forbids them (see `Exceptions`).
+An IT block runs as one piece (Unicorn cannot stop inside), so a slice may overshoot by up to three instructions; they
+are counted. Instructions that their condition skips are not counted. What Unicorn does not do: trap division by zero
+and unaligned LDRD/LDM (it executes them), and refuse FPU instructions while CPACR forbids them (see `Exceptions`).
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc, UcError, arm_const, unicorn_const
-from unicorn.unicorn_py3.unicorn import uclib
+import unicorn
+from unicorn import arm_const, unicorn_const
+from unicorn.unicorn_py3 import unicorn as _binding
 
+_api: Any = unicorn
+_library: Any = _binding.uclib
 _NEVER = 0xFFFF_FFFE
 _EXCP_SWI, _EXCP_PREFETCH_ABORT, _EXCP_BKPT, _EXCP_EXCEPTION_EXIT = 2, 3, 7, 8
 _WFI, _WFE = 0xBF30, 0xBF20
@@ -71,8 +76,8 @@ _MEMORY_FAULTS = {
 }
 
 
-def _new_core() -> Uc:
-    core = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+def _new_core() -> Any:
+    core = _api.Uc(unicorn_const.UC_ARCH_ARM, unicorn_const.UC_MODE_THUMB | unicorn_const.UC_MODE_MCLASS)
     core.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
     return core
 
@@ -105,7 +110,7 @@ def _locate_counters() -> int:
 class RegisterBatch:
     """A fixed list of core registers that is read or written in one call."""
 
-    def __init__(self, core: Uc, registers: Sequence[int], *, wide: bool = False) -> None:
+    def __init__(self, core: Any, registers: Sequence[int], *, wide: bool = False) -> None:
         count = len(registers)
         element = ctypes.c_uint64 if wide else ctypes.c_uint32
         self._handle = core._uch
@@ -117,13 +122,13 @@ class RegisterBatch:
 
     def read(self) -> list[int]:
         """The registers' values, in the order of the list."""
-        uclib.uc_reg_read_batch(self._handle, self._ids, self._pointers, self._count)
+        _library.uc_reg_read_batch(self._handle, self._ids, self._pointers, self._count)
         return self._values[:]
 
     def write(self, values: Sequence[int]) -> None:
         """Set the registers, in the order of the list."""
         self._values[:] = values
-        uclib.uc_reg_write_batch(self._handle, self._ids, self._pointers, self._count)
+        _library.uc_reg_write_batch(self._handle, self._ids, self._pointers, self._count)
 
 
 class Cpu:
@@ -175,10 +180,10 @@ class Cpu:
     ) -> None:
         """Map a range whose accesses call `read(address, size)` and `write(address, size, value)`."""
 
-        def on_read(_core: Uc, offset: int, width: int, _data: object) -> int:
+        def on_read(_core: Any, offset: int, width: int, _data: object) -> int:
             return read(base + offset, width)
 
-        def on_write(_core: Uc, offset: int, width: int, value: int, _data: object) -> None:
+        def on_write(_core: Any, offset: int, width: int, value: int, _data: object) -> None:
             write(base + offset, width, value)
 
         self.core.mmio_map(base, size, on_read, None, on_write, None)
@@ -197,11 +202,11 @@ class Cpu:
         """End the running slice after `after` further instructions; 0 is after the one in progress."""
         if self.running:
             target = self._count.value + after
-            if target < self._limit.value:
-                self._limit.value = target
+            self._limit.value = min(self._limit.value, target)
 
     def run(self, limit: int) -> tuple[Stop, int]:
-        """Execute at most `limit` instructions (at least one) from `pc` on. Returns why it stopped and how many retired."""
+        """Execute at most `limit` instructions (at least one) from `pc` on. Returns why it stopped and how many
+        retired."""
         self._interrupt = None
         self._memory_fault = None
         self.fault = None
@@ -209,7 +214,7 @@ class Cpu:
         failed = False
         try:
             self.core.emu_start(self.pc | 1, _NEVER, 0, limit)
-        except UcError:
+        except _api.UcError:
             failed = True
         finally:
             self.running = False
@@ -255,17 +260,17 @@ class Cpu:
         """Whether the instruction before `pc` is the given wait instruction."""
         try:
             raw = bytes(self.core.mem_read(self.pc - 4, 4))
-        except UcError:
+        except _api.UcError:
             return False
         halves = (int.from_bytes(raw[:2], "little"), int.from_bytes(raw[2:], "little"))
         return halves[1] == narrow or halves == wide
 
     # -------------------------------------------------------------- hooks
 
-    def _on_interrupt(self, core: Uc, number: int, _data: object) -> None:
+    def _on_interrupt(self, core: Any, number: int, _data: object) -> None:
         self._interrupt = number
         core.emu_stop()
 
-    def _on_bad_access(self, _core: Uc, access: int, address: int, size: int, value: int, _data: object) -> bool:
+    def _on_bad_access(self, _core: Any, access: int, address: int, size: int, value: int, _data: object) -> bool:
         self._memory_fault = Fault(_MEMORY_FAULTS[access], address, size, value & 0xFFFF_FFFF)
         return False

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 
 class ImageError(Exception):
@@ -37,6 +38,6 @@ def symbols(path: Path) -> dict[str, int]:
     """Addresses by symbol name; empty when the file is stripped."""
     with path.open("rb") as file:
         section = ELFFile(file).get_section_by_name(".symtab")
-        if section is None:
+        if not isinstance(section, SymbolTableSection):
             return {}
         return {symbol.name: symbol["st_value"] for symbol in section.iter_symbols() if symbol.name}

@@ -1,7 +1,7 @@
 """Exception entry, return, tail-chaining and fault escalation (PM0214, sections 2.3 and 2.4; ARMv7-M ARM, B1.5).
 
-Entry and return take no time here: virtual time is retired instructions. FPU registers are saved at entry instead of lazily
-(FPCCR.LSPEN); the frame is the same.
+Entry and return take no time here: virtual time is retired instructions. FPU registers are saved at entry instead of
+lazily (FPCCR.LSPEN); the frame is the same.
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ class Exceptions:
         self._hard_fault(_DEBUGEVT)
 
     def fault(self, fault: Fault) -> None:
-        """An instruction failed. Loads report precisely; stores go through the write buffer, so the core is already past
-        them and BFAR stays unset (PM0214, 2.4.1, imprecise bus error). Raises Lockup."""
+        """An instruction failed. Loads report precisely; stores go through the write buffer, so the core is already
+        past them and BFAR stays unset (PM0214, 2.4.1, imprecise bus error). Raises Lockup."""
         if fault.kind is FaultKind.UNDEFINED:
             self._raise(USAGE_FAULT, _UNDEFINSTR)
         elif fault.kind is FaultKind.INVALID_STATE:

@@ -1,4 +1,5 @@
-"""Flash and RAM as Python sees them: what DMA, exception stacking and the loader use. The core has the same bytes mapped."""
+"""Flash and RAM as Python sees them: what DMA, exception stacking and the loader use. The core has the same bytes
+mapped."""
 
 from __future__ import annotations
 

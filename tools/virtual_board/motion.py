@@ -1,7 +1,8 @@
 """How the board moves: what an ideal sensor on it would feel, in SI units.
 
-Axes are those of the board, z up when it lies on the table. An accelerometer feels specific force: at rest it reads +g on the axis
-that points up. Angular rates are in the body frame and fit the attitude exactly, so integrating one gives the other.
+Axes are those of the board, z up when it lies on the table. An accelerometer feels specific force: at rest it reads +g
+on the axis that points up. Angular rates are in the body frame and fit the attitude exactly, so integrating one gives
+the other.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Still:
 
 @dataclass(frozen=True)
 class Rotation:
-    """Turning at a constant rate (rad/s) about an axis of the board, which at t = 0 lies flat; gravity turns the other way."""
+    """Turning at a constant rate (rad/s) about an axis of the board, which at t = 0 lies flat; gravity turns the other
+    way."""
 
     axis: Vector = (0.0, 0.0, 1.0)
     rate: float = 1.0
@@ -91,7 +93,8 @@ def _waves(rng: random.Random, shape: tuple[tuple[float, float, float], ...]) ->
 
 @dataclass(frozen=True)
 class Hand:
-    """A board in a hand: slow turns of roll, pitch and yaw, a tremor near 9 Hz, shifts of a few cm, a motor's hum, a warming die."""
+    """A board in a hand: slow turns of roll, pitch and yaw, a tremor near 9 Hz, shifts of a few cm, a motor's hum, a
+    warming die."""
 
     seed: int = 0
     temperature_c: float = 27.0

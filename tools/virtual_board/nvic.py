@@ -1,8 +1,8 @@
 """Nested vectored interrupt controller: pending, enabled, active, priorities (PM0214, section 4.3; ARMv7-M ARM, B1.5).
 
-Exceptions are numbered as in IPSR: 2 NMI, 3 HardFault, 4 MemManage, 5 BusFault, 6 UsageFault, 11 SVCall, 12 DebugMonitor,
-14 PendSV, 15 SysTick, 16 + n interrupt n. Sets of exceptions are integers with bit n for exception n. STM32F4 implements the
-upper four bits of a priority (PM0214, 4.3.7).
+Exceptions are numbered as in IPSR: 2 NMI, 3 HardFault, 4 MemManage, 5 BusFault, 6 UsageFault, 11 SVCall, 12
+DebugMonitor, 14 PendSV, 15 SysTick, 16 + n interrupt n. Sets of exceptions are integers with bit n for exception n.
+STM32F4 implements the upper four bits of a priority (PM0214, 4.3.7).
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Nvic(Peripheral):
 
     def __init__(self, time: Timebase, interrupts: int) -> None:
         super().__init__("NVIC", 0xE000E000)
+        self.read_only = frozenset(range(0x300, 0x320, 4))
         self._time = time
         self.interrupts = interrupts
         self._words = (interrupts + 31) // 32
@@ -71,7 +72,6 @@ class Nvic(Peripheral):
                 0x180 + index: lambda v, w=word: self._disable(self._mask(v, w)),  # type: ignore[misc]
                 0x200 + index: lambda v, w=word: self._set_pending(self._mask(v, w)),  # type: ignore[misc]
                 0x280 + index: lambda v, w=word: self._clear_pending(self._mask(v, w)),  # type: ignore[misc]
-                0x300 + index: lambda v: None,
             }
         for index in range(0, (interrupts + 3) & ~3, 4):
             self.readers[0x400 + index] = lambda n=index: self._read_priorities(FIRST_IRQ + n)  # type: ignore[misc]
@@ -130,7 +130,8 @@ class Nvic(Peripheral):
     # --------------------------------------------------------------- inputs
 
     def set_line(self, irq: int, level: bool) -> None:
-        """Drive the interrupt line of a peripheral. A rising line pends; a line still high at the handler's end pends again."""
+        """Drive the interrupt line of a peripheral. A rising line pends; a line still high at the handler's end pends
+        again."""
         bit = 1 << FIRST_IRQ + irq
         if not level:
             self.lines &= ~bit

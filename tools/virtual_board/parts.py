@@ -1,4 +1,5 @@
-"""What differs between the microcontrollers, from their data sheets (DS10314 STM32F411xC/xE, DS8626 STM32F405xx) and manuals."""
+"""What differs between the microcontrollers, from their data sheets (DS10314 STM32F411xC/xE, DS8626 STM32F405xx) and
+manuals."""
 
 from __future__ import annotations
 

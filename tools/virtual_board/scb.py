@@ -1,4 +1,5 @@
-"""System control block: vector table, reset request, fault status, coprocessor access (PM0214, section 4.4), FPU control (4.6)."""
+"""System control block: vector table, reset request, fault status, coprocessor access (PM0214, section 4.4), FPU
+control (4.6)."""
 
 from __future__ import annotations
 
@@ -43,11 +44,11 @@ class Scb(Peripheral):
 
     def __init__(self, nvic: Nvic) -> None:
         super().__init__("SCB", 0xE000ED00)
+        self.read_only = frozenset((0x00, 0x90))
         self._nvic = nvic
         self.on_reset_request: Callable[[], None] = lambda: None
         self.readers = {_ICSR: self._read_icsr, _AIRCR: self._read_aircr, _SHCSR: self._read_shcsr}
         self.writers = {
-            0x00: lambda value: None,
             _ICSR: self._write_icsr,
             _VTOR: lambda value: self.registers.__setitem__(_VTOR, value & 0x3FFF_FE00),
             _AIRCR: self._write_aircr,
@@ -55,7 +56,6 @@ class Scb(Peripheral):
             _HFSR: lambda value: self._clear_bits(_HFSR, value),
             _DFSR: lambda value: self._clear_bits(_DFSR, value),
             _SHCSR: self._write_shcsr,
-            0x90: lambda value: None,
         }
         for index in range(3):
             first = 4 + 4 * index
@@ -174,16 +174,16 @@ class Scb(Peripheral):
 
 
 class Fpu(Peripheral):
-    """FPCCR, FPCAR, FPDSCR and the STIR of the same page. Stacking of FPU registers is done at entry, never deferred."""
+    """FPCCR, FPCAR, FPDSCR and the STIR of the same page. Stacking of FPU registers is done at entry, never
+    deferred."""
 
     RESET: ClassVar = {0x34: 0xC000_0000, 0x38: 0, 0x3C: 0, 0x40: 0x10110021, 0x44: 0x11000011}
 
     def __init__(self, nvic: Nvic) -> None:
         super().__init__("FPU", 0xE000EF00)
+        self.read_only = frozenset((0x40, 0x44))
         self.writers = {
             0x00: lambda value: nvic.pend(FIRST_IRQ + (value & 0x1FF)),
-            0x40: lambda value: None,
-            0x44: lambda value: None,
         }
 
     @property

@@ -36,7 +36,8 @@ def _may_end(half: int) -> bool:
 
 
 def unmask_distance(memory: Memory, pc: int) -> int:
-    """A number of instructions that can retire from `pc` on before one that may branch or lift a mask has retired too many.
+    """A number of instructions that can retire from `pc` on before one that may branch or lift a mask has retired too
+    many.
 
     At least 1; instructions of an IT block count as none, because their condition may skip them.
     """

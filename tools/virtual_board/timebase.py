@@ -27,6 +27,10 @@ class Event:
         self.action = None
 
 
+def _ignore(_cycles: int) -> None:
+    """Nothing runs that could be shortened."""
+
+
 class Timebase:
     """The clock and the event queue of one board."""
 
@@ -42,7 +46,7 @@ class Timebase:
         self._order = 0
         self.in_slice: Callable[[], int] | None = None
         """While the core runs: gives the instructions retired since the slice began."""
-        self.shorten: Callable[[int], None] = lambda cycles: None
+        self.shorten: Callable[[int], None] = _ignore
         """While the core runs: asks it to stop after so many further instructions (0: after this one)."""
 
     @property

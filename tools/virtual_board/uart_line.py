@@ -23,8 +23,8 @@ class _Run:
 class UartLine:
     """Both directions of one UART.
 
-    The host's bytes are paced at the rate the firmware set, or at `host_baud`; a host rate more than 3 % off the board's turns
-    every byte of both directions into garbage, here with a framing error.
+    The host's bytes are paced at the rate the firmware set, or at `host_baud`; a host rate more than 3 % off the
+    board's turns every byte of both directions into garbage, here with a framing error.
     """
 
     def __init__(self, time: Timebase, usart: Usart, *, seed: int = 0) -> None:
@@ -157,8 +157,8 @@ class UartLine:
     # -------------------------------------------------------------------- damage
 
     def noise(self, to_host: int = 0, *, to_board: int = 0) -> None:
-        """Flip a bit in that many bytes: towards the host with undamaged stretches between them, towards the board in the next
-        ones, which also carry the receiver's noise flag."""
+        """Flip a bit in that many bytes: towards the host with undamaged stretches between them, towards the board in
+        the next ones, which also carry the receiver's noise flag."""
         self._damage += to_host
         self._damage_to_board += to_board
 

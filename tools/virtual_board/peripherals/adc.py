@@ -1,8 +1,9 @@
-"""ADC1 and the common registers (RM0383 section 11, RM0090 section 13): single, scan and continuous conversion of regular channels.
+"""ADC1 and the common registers (RM0383 section 11, RM0090 section 13): single, scan and continuous conversion of
+regular channels.
 
-The inputs are what the chip has inside: the temperature sensor (data sheets, table "Temperature sensor characteristics": 0.76 V at
-25 degC, 2.5 mV/degC) and VREFINT (1.21 V), both on while TSVREFE is set, seen against VDDA with one LSB of noise. Injected
-channels, watchdog and external triggers are not modelled and noted when asked for.
+The inputs are what the chip has inside: the temperature sensor (data sheets, table "Temperature sensor
+characteristics": 0.76 V at 25 degC, 2.5 mV/degC) and VREFINT (1.21 V), both on while TSVREFE is set, seen against VDDA
+with one LSB of noise. Injected channels, watchdog and external triggers are not modelled and noted when asked for.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import random
 from collections.abc import Callable
 from typing import ClassVar
 
-from ..bus import Bus, Peripheral
-from ..nvic import Nvic
-from ..timebase import PS_PER_S, Event, Timebase
+from ..bus import Peripheral
+from ..timebase import PS_PER_S, Event
 from .dma import DmaRequest
+from .services import Services
 
 _SR, _CR1, _CR2, _SMPR1, _SMPR2 = 0x00, 0x04, 0x08, 0x0C, 0x10
 _SQR1, _SQR2, _SQR3, _DR = 0x2C, 0x30, 0x34, 0x4C
@@ -41,7 +42,7 @@ class AdcCommon(Peripheral):
 
     def __init__(self) -> None:
         super().__init__("ADC_common", 0x4001_2300)
-        self.writers = {0x00: lambda value: None, 0x08: lambda value: None}
+        self.read_only = frozenset((0x00, 0x08))
 
     @property
     def prescaler(self) -> int:
@@ -65,15 +66,21 @@ class Adc(Peripheral):
     def __init__(
         self,
         common: AdcCommon,
-        time: Timebase,
-        bus: Bus,
-        nvic: Nvic,
+        services: Services,
+        *,
         clock_hz: Callable[[], int],
         temperature_channel: int,
         seed: int,
     ) -> None:
         super().__init__("ADC1", 0x4001_2000)
-        self._common, self._time, self._bus, self._nvic, self._clock_hz = common, time, bus, nvic, clock_hz
+        self.read_only = frozenset((_DR,))
+        self._common, self._time, self._bus, self._nvic, self._clock_hz = (
+            common,
+            services.time,
+            services.bus,
+            services.nvic,
+            clock_hz,
+        )
         self._temperature_channel = temperature_channel
         self._random = random.Random(f"adc/{seed}")
         self.vdda_v = 3.3
@@ -88,7 +95,6 @@ class Adc(Peripheral):
             _SR: self._write_sr,
             _CR1: self._write_cr1,
             _CR2: self._write_cr2,
-            _DR: lambda value: None,
         }
 
     def reset(self) -> None:
@@ -188,4 +194,4 @@ class Adc(Peripheral):
 
     def _drive(self) -> None:
         status, control = self.registers[_SR], self.registers[_CR1]
-        self._nvic.set_line(_IRQ, bool(status & _EOC and control & _EOCIE or status & _OVR and control & _OVRIE))
+        self._nvic.set_line(_IRQ, bool((status & _EOC and control & _EOCIE) or (status & _OVR and control & _OVRIE)))

@@ -1,8 +1,9 @@
 """DMA controllers (RM0383 section 9, RM0090 section 10): eight streams each, direct mode.
 
-A peripheral owns `DmaRequest` lines. While a stream listens to a line the peripheral pulls items from memory or pushes items to it,
-several at once where nobody can see the difference; before a register is read the peripheral is asked to catch up.
-Not modelled, and noted when asked for: FIFO mode, memory to memory, double buffer, bursts, peripheral flow control.
+A peripheral owns `DmaRequest` lines. While a stream listens to a line the peripheral pulls items from memory or pushes
+items to it, several at once where nobody can see the difference; before a register is read the peripheral is asked to
+catch up. Not modelled, and noted when asked for: FIFO mode, memory to memory, double buffer, bursts, peripheral flow
+control.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from ..bus import Bus, Peripheral
+from ..bus import Peripheral
 from ..memory import BusError, Memory
-from ..nvic import Nvic
+from .services import Services
 
 _EN, _TEIE, _HTIE, _TCIE, _CIRC, _PINC, _MINC = 1, 1 << 2, 1 << 3, 1 << 4, 1 << 8, 1 << 9, 1 << 10
 _UNMODELLED_CR = 1 << 5 | 1 << 9 | 1 << 15 | 1 << 18 | 3 << 21 | 3 << 23
@@ -93,7 +94,8 @@ class Stream:
         return half if half > 0 else self.ndtr
 
     def pull(self, items: int) -> bytes:
-        """Memory to peripheral: up to `items` bytes, fewer at the end of a normal transfer. Raises nothing: errors set TEIF."""
+        """Memory to peripheral: up to `items` bytes, fewer at the end of a normal transfer. Raises nothing: errors set
+        TEIF."""
         return self._move(items, None)
 
     def push(self, data: bytes) -> None:
@@ -205,16 +207,20 @@ class Dma(Peripheral):
 
     RESET: ClassVar = dict.fromkeys((0x00, 0x04, 0x08, 0x0C), 0)
 
-    def __init__(self, index: int, bus: Bus, memory: Memory, nvic: Nvic, requests: dict[str, DmaRequest]) -> None:
+    def __init__(self, index: int, services: Services, memory: Memory, requests: dict[str, DmaRequest]) -> None:
         super().__init__(f"DMA{index}", 0x4002_6000 + 0x400 * (index - 1))
-        self.index, self.bus, self.memory, self.requests = index, bus, memory, requests
-        self._nvic = nvic
+        self.read_only = frozenset(
+            (
+                0x00,
+                0x04,
+            )
+        )
+        self.index, self.bus, self.memory, self.requests = index, services.bus, memory, requests
+        self._nvic = services.nvic
         self._flags = [0] * 8
         self.streams = [Stream(self, number) for number in range(8)]
         self.readers = {0x00: lambda: self._read_flags(0), 0x04: lambda: self._read_flags(4)}
         self.writers = {
-            0x00: lambda value: None,
-            0x04: lambda value: None,
             0x08: lambda value: self._clear(0, value),
             0x0C: lambda value: self._clear(4, value),
         }

@@ -1,4 +1,5 @@
-"""Debug blocks a program may use by itself: DWT cycle counter, DEMCR (ARMv7-M ARM C1.6 and C1.8), DBGMCU (RM0383 23.16)."""
+"""Debug blocks a program may use by itself: DWT cycle counter, DEMCR (ARMv7-M ARM C1.6 and C1.8), DBGMCU (RM0383
+23.16)."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ class CoreDebug(Peripheral):
 
     def __init__(self) -> None:
         super().__init__("DCB", 0xE000_EDF0)
-        self.writers = {_DHCSR: lambda value: None}
+        self.read_only = frozenset((_DHCSR,))
 
     @property
     def trace_enabled(self) -> bool:
@@ -34,9 +35,9 @@ class DbgMcu(Peripheral):
 
     def __init__(self, idcode: int) -> None:
         super().__init__("DBGMCU", 0xE004_2000)
+        self.read_only = frozenset((0x00,))
         self.reset_values[0x00] = idcode
         self.reset()
-        self.writers = {0x00: lambda value: None}
 
     @property
     def clock_in_sleep(self) -> bool:
@@ -45,9 +46,10 @@ class DbgMcu(Peripheral):
 
 
 class Dwt(Peripheral):
-    """CYCCNT: counts core clocks while TRCENA and CYCCNTENA are set; it stands while the core sleeps unless DBG_SLEEP."""
+    """CYCCNT: counts core clocks while TRCENA and CYCCNTENA are set; it stands while the core sleeps unless
+    DBG_SLEEP."""
 
-    RESET: ClassVar = {_DWT_CTRL: 0x4000_0000, _CYCCNT: 0, **{offset: 0 for offset in range(0x08, 0x1C, 4)}}
+    RESET: ClassVar = {_DWT_CTRL: 0x4000_0000, _CYCCNT: 0, **dict.fromkeys(range(0x08, 0x1C, 4), 0)}
 
     def __init__(self, debug: CoreDebug, core_cycles: Callable[[], int]) -> None:
         super().__init__("DWT", 0xE000_1000)

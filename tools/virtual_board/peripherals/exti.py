@@ -50,16 +50,13 @@ class Exti(Peripheral):
         super().__init__("EXTI", 0x4001_3C00)
         self._nvic, self._syscfg, self._bus = nvic, syscfg, bus
         self._driven = 0
+        self.write_to_clear = frozenset((_PR,))
         self.writers = {
             _IMR: self._write_imr,
             _EMR: self._write_emr,
             _SWIER: self._write_swier,
             _PR: self._write_pr,
         }
-
-    def merge_base(self, offset: int) -> int:
-        """PR is write-one-to-clear: a sub-word write merges with 0."""
-        return 0 if offset == _PR and offset in self.writers else super().peek(offset)
 
     def reset(self) -> None:
         """Nothing pending."""

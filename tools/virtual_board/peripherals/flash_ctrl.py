@@ -1,7 +1,7 @@
 """Flash interface (RM0383 section 3, RM0090 section 3): wait states, the lock, error flags.
 
-Erasing and programming are not modelled yet: a write to flash memory does nothing and sets PGSERR, as on silicon while PG is
-clear (RM0383 3.6.3); a start of either is noted as unmodelled.
+Erasing and programming are not modelled yet: a write to flash memory does nothing and sets PGSERR, as on silicon while
+PG is clear (RM0383 3.6.3); a start of either is noted as unmodelled.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class FlashController(Peripheral):
         self.writers = {
             _ACR: self._write_acr,
             _KEYR: self._write_key,
-            _OPTKEYR: lambda value: self._bus.unmodelled.update({"FLASH option bytes": 1}),
+            _OPTKEYR: self._write_option,
             _SR: self._write_sr,
             _CR: self._write_cr,
-            _OPTCR: lambda value: self._bus.unmodelled.update({"FLASH option bytes": 1}),
+            _OPTCR: self._write_option,
         }
         self.write_only = frozenset((_KEYR, _OPTKEYR))
 
@@ -52,6 +52,9 @@ class FlashController(Peripheral):
 
     def _write_acr(self, value: int) -> None:
         self.registers[_ACR] = value & 0x1F0F
+
+    def _write_option(self, _value: int) -> None:
+        self._bus.unmodelled["FLASH option bytes"] += 1
 
     def _write_key(self, value: int) -> None:
         """A wrong sequence locks CR until the next reset (RM0383 3.6.1)."""

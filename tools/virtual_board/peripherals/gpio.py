@@ -12,6 +12,10 @@ _MODER, _OTYPER, _OSPEEDR, _PUPDR, _IDR, _ODR, _BSRR, _LCKR, _AFRL, _AFRH = rang
 INPUT, OUTPUT, ALTERNATE, ANALOG = range(4)
 
 
+def _ignore(_pin: int, _level: bool) -> None:
+    """Nobody watches the inputs."""
+
+
 class Gpio(Peripheral):
     """One port of 16 pins."""
 
@@ -23,20 +27,20 @@ class Gpio(Peripheral):
 
     def __init__(self, letter: str) -> None:
         super().__init__(f"GPIO{letter}", 0x4002_0000 + 0x400 * (ord(letter) - ord("A")))
+        self.read_only = frozenset((_IDR,))
         self.letter = letter
         self.reset_values |= self._SPECIAL.get(letter, {})
         self.reset()
         self._nets: dict[int, Net] = {}
         self.write_only = frozenset((_BSRR,))
-        self.on_input: Callable[[int, bool], None] = lambda pin, level: None
+        self.on_input: Callable[[int, bool], None] = _ignore
         """Called with the pin number when a pin's input level changes."""
         self._levels = 0
-        self.readers = {_IDR: lambda: self.levels()}
+        self.readers = {_IDR: self.levels}
         self.writers = {
             _MODER: lambda value: self._store(_MODER, value),
             _OTYPER: lambda value: self._store(_OTYPER, value & 0xFFFF),
             _PUPDR: lambda value: self._store(_PUPDR, value),
-            _IDR: lambda value: None,
             _ODR: lambda value: self._store(_ODR, value & 0xFFFF),
             _BSRR: self._write_bsrr,
         }
@@ -69,7 +73,8 @@ class Gpio(Peripheral):
         return bool(self.registers[_OTYPER] >> pin & 1)
 
     def levels(self) -> int:
-        """What IDR shows. An analog pin reads 0 (RM0383 8.3.12); a pin that nothing drives rests at its pull, else at 0."""
+        """What IDR shows. An analog pin reads 0 (RM0383 8.3.12); a pin that nothing drives rests at its pull, else at
+        0."""
         value = 0
         for pin in range(16):
             mode = self.mode(pin)

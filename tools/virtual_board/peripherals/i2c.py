@@ -1,8 +1,8 @@
 """I2C controller, master (RM0383 section 18, RM0090 section 27).
 
-The event sequences are those of figures "Transfer sequence diagram for master transmitter/receiver": EV5 (SB), EV6 (ADDR),
-EV8 (TXE), EV8_2 (BTF), EV7 (RXNE). Time passes in whole bytes of nine SCL periods; SCL's rise time is not added.
-Slave mode, SMBus, PEC and 10-bit addresses are not modelled and noted when asked for.
+The event sequences are those of figures "Transfer sequence diagram for master transmitter/receiver": EV5 (SB), EV6
+(ADDR), EV8 (TXE), EV8_2 (BTF), EV7 (RXNE). Time passes in whole bytes of nine SCL periods; SCL's rise time is not
+added. Slave mode, SMBus, PEC and 10-bit addresses are not modelled and noted when asked for.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import enum
 from collections.abc import Callable
 from typing import ClassVar
 
-from ..bus import Bus, Peripheral
-from ..nvic import Nvic
+from ..bus import Peripheral
 from ..sensors.i2c_bus import I2cBus
-from ..timebase import PS_PER_S, Event, Timebase
+from ..timebase import PS_PER_S, Event
 from .dma import DmaRequest
+from .services import Services
 
 _CR1, _CR2, _OAR1, _OAR2, _DR, _SR1, _SR2, _CCR, _TRISE, _FLTR = range(0x00, 0x28, 4)
 _PE, _START, _STOP, _ACK, _POS, _SWRST = 1, 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 15
@@ -47,17 +47,17 @@ class I2c(Peripheral):
     RESET: ClassVar = {**dict.fromkeys((_CR1, _CR2, _OAR1, _OAR2, _DR, _SR1, _SR2, _CCR, _FLTR), 0), _TRISE: 2}
 
     def __init__(
-        self,
-        name: str,
-        base: int,
-        irqs: tuple[int, int],
-        time: Timebase,
-        bus: Bus,
-        nvic: Nvic,
-        clock_hz: Callable[[], int],
+        self, name: str, base: int, irqs: tuple[int, int], services: Services, *, clock_hz: Callable[[], int]
     ) -> None:
         super().__init__(name, base)
-        self._irqs, self._time, self._bus, self._nvic, self._clock_hz = irqs, time, bus, nvic, clock_hz
+        self.read_only = frozenset((_SR2,))
+        self._irqs, self._time, self._bus, self._nvic, self._clock_hz = (
+            irqs,
+            services.time,
+            services.bus,
+            services.nvic,
+            clock_hz,
+        )
         self.wires: I2cBus | None = None
         """The bus behind the pins; None: nothing is connected."""
         self.connected: Callable[[], bool] = lambda: True
@@ -76,7 +76,6 @@ class I2c(Peripheral):
             _CR2: self._write_cr2,
             _DR: self._write_dr,
             _SR1: self._write_sr1,
-            _SR2: lambda value: None,
             _CCR: self._write_ccr,
         }
 
@@ -249,7 +248,8 @@ class I2c(Peripheral):
                 self._after(9, self._byte_received)
 
     def _burst_length(self) -> int:
-        """Bytes that can pass before anything but memory changes: up to DMA's next flag, each acknowledged or the last refused."""
+        """Bytes that can pass before anything but memory changes: up to DMA's next flag, each acknowledged or the last
+        refused."""
         stream = self.rx_dma.stream
         if stream is None or self.registers[_CR2] & _DMAEN == 0 or self.registers[_CR1] & (_ACK | _POS) != _ACK:
             return 0
@@ -293,8 +293,8 @@ class I2c(Peripheral):
         self._push_dma()
 
     def _acknowledges(self) -> bool:
-        """ACK for the byte just received; with POS it was set while the byte before was received (RM0383 18.6.1); with LAST
-        the hardware refuses the last byte of the DMA transfer (18.3.7)."""
+        """ACK for the byte just received; with POS it was set while the byte before was received (RM0383 18.6.1); with
+        LAST the hardware refuses the last byte of the DMA transfer (18.3.7)."""
         now = bool(self.registers[_CR1] & _ACK)
         stream = self.rx_dma.stream
         if self.registers[_CR2] & (_DMAEN | _LAST) == _DMAEN | _LAST and stream is not None and stream.remaining == 1:

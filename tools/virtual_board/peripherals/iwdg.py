@@ -21,6 +21,7 @@ class Iwdg(Peripheral):
 
     def __init__(self, time: Timebase, bus: Bus) -> None:
         super().__init__("IWDG", 0x4000_3000)
+        self.read_only = frozenset((_SR,))
         self._time, self._bus = time, bus
         self.on_timeout: Callable[[], None] = lambda: None
         self._unlocked = False
@@ -34,7 +35,6 @@ class Iwdg(Peripheral):
             _KR: self._write_kr,
             _PR: lambda value: self._update(0, _PR, value & 7),
             _RLR: lambda value: self._update(1, _RLR, value & 0xFFF),
-            _SR: lambda value: None,
         }
 
     def reset(self) -> None:

@@ -1,4 +1,5 @@
-"""Reset and clock control (RM0383 section 6, RM0090 section 7): oscillators, PLL, prescalers, clock gates, reset causes.
+"""Reset and clock control (RM0383 section 6, RM0090 section 7): oscillators, PLL, prescalers, clock gates, reset
+causes.
 
 Start-up times are the data sheets' typical ones (DS10314 and DS8626, tables of HSI, HSE, LSI and PLL characteristics).
 """

@@ -19,6 +19,7 @@ class SysTick(Peripheral):
 
     def __init__(self, time: Timebase, nvic: Nvic) -> None:
         super().__init__("SysTick", 0xE000E000)
+        self.read_only = frozenset((_CALIB,))
         self._time = time
         self._nvic = nvic
         self._wrap_cycle = 0
@@ -28,7 +29,6 @@ class SysTick(Peripheral):
             _CTRL: self._write_ctrl,
             _LOAD: lambda value: self.registers.__setitem__(_LOAD, value & 0xFF_FFFF),
             _VAL: self._write_val,
-            _CALIB: lambda value: None,
         }
 
     def reset(self) -> None:
@@ -74,7 +74,8 @@ class SysTick(Peripheral):
             self._schedule(self._time.now_cycle + (current or self.registers[_LOAD] + 1) * self._step())
 
     def _write_val(self, _value: int) -> None:
-        """Any write clears the counter and COUNTFLAG; the next clock loads LOAD, without an exception (PM0214, 4.5.3)."""
+        """Any write clears the counter and COUNTFLAG; the next clock loads LOAD, without an exception (PM0214,
+        4.5.3)."""
         self.registers[_VAL] = 0
         self.registers[_CTRL] &= ~_COUNTFLAG
         if self._event is not None:

@@ -1,13 +1,14 @@
-"""General-purpose timers TIM2 to TIM5 (RM0383 section 13, RM0090 section 18): the time base; no capture, compare or PWM."""
+"""General-purpose timers TIM2 to TIM5 (RM0383 section 13, RM0090 section 18): the time base; no capture, compare or
+PWM."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import ClassVar
 
-from ..bus import Bus, Peripheral
-from ..nvic import Nvic
-from ..timebase import PS_PER_S, Event, Timebase
+from ..bus import Peripheral
+from ..timebase import PS_PER_S, Event
+from .services import Services
 
 _CR1, _DIER, _SR, _EGR, _CNT, _PSC, _ARR = 0x00, 0x0C, 0x10, 0x14, 0x24, 0x28, 0x2C
 _CEN, _UDIS, _URS, _OPM, _UIF = 1, 2, 4, 8, 1
@@ -19,18 +20,16 @@ class Timer(Peripheral):
     RESET: ClassVar = dict.fromkeys((_CR1, _DIER, _SR, _EGR, _CNT, _PSC), 0)
 
     def __init__(
-        self,
-        name: str,
-        base: int,
-        irq: int,
-        width: int,
-        time: Timebase,
-        bus: Bus,
-        nvic: Nvic,
-        clock_hz: Callable[[], int],
+        self, name: str, base: int, irq: int, services: Services, *, width: int, clock_hz: Callable[[], int]
     ) -> None:
         super().__init__(name, base)
-        self._irq, self._time, self._bus, self._nvic, self._clock_hz = irq, time, bus, nvic, clock_hz
+        self._irq, self._time, self._bus, self._nvic, self._clock_hz = (
+            irq,
+            services.time,
+            services.bus,
+            services.nvic,
+            clock_hz,
+        )
         self._mask = (1 << width) - 1
         self.reset_values[_ARR] = self._mask
         self._event: Event | None = None

@@ -1,8 +1,9 @@
 """USART and UART (RM0383 section 19, RM0090 section 30), asynchronous mode.
 
-The transmitter keeps two times: when the last byte taken from DR begins to shift and when it has been sent. TXE and TC follow
-from them without an event per byte; an event exists only where an interrupt or a DMA stream waits for it. DMA moves bytes in
-runs of at most `_RUN`, and anything that looks (NDTR, SR, the host) makes it catch up first, so paces and flags are exact.
+The transmitter keeps two times: when the last byte taken from DR begins to shift and when it has been sent. TXE and TC
+follow from them without an event per byte; an event exists only where an interrupt or a DMA stream waits for it. DMA
+moves bytes in runs of at most `_RUN`, and anything that looks (NDTR, SR, the host) makes it catch up first, so paces
+and flags are exact.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
-from ..bus import Bus, Peripheral
-from ..nvic import Nvic
-from ..timebase import PS_PER_S, Event, Timebase
+from ..bus import Peripheral
+from ..timebase import PS_PER_S, Event
 from .dma import DmaRequest
+from .services import Services
 
 _SR, _DR, _BRR, _CR1, _CR2, _CR3, _GTPR = range(0x00, 0x1C, 4)
 _FE, _NE, _ORE, _IDLE, _RXNE, _TC, _TXE = 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7
@@ -45,11 +46,10 @@ class Usart(Peripheral):
 
     RESET: ClassVar = {_SR: _TC | _TXE, _DR: 0, _BRR: 0, _CR1: 0, _CR2: 0, _CR3: 0, _GTPR: 0}
 
-    def __init__(
-        self, name: str, base: int, irq: int, time: Timebase, bus: Bus, nvic: Nvic, clock_hz: Callable[[], int]
-    ) -> None:
+    def __init__(self, name: str, base: int, irq: int, services: Services, *, clock_hz: Callable[[], int]) -> None:
         super().__init__(name, base)
-        self._time, self._bus, self._nvic, self._clock_hz = time, bus, nvic, clock_hz
+        self._time, self._bus, self._nvic = services.time, services.bus, services.nvic
+        self._clock_hz = clock_hz
         self._irq = irq
         self.wire: Wire | None = None
         """Where the transmitter's bytes go; None: the pin leads nowhere."""
@@ -97,7 +97,8 @@ class Usart(Peripheral):
 
     @property
     def bit_ps(self) -> int:
-        """Length of a bit: BRR / f_CK, USARTDIV being BRR/16, or with OVER8 in eighths (RM0383 19.3.4). 0: no clock set."""
+        """Length of a bit: BRR / f_CK, USARTDIV being BRR/16, or with OVER8 in eighths (RM0383 19.3.4). 0: no clock
+        set."""
         brr = self.registers[_BRR] & 0xFFFF
         if self.registers[_CR1] & _OVER8:
             brr = (brr >> 4) * 8 + (brr & 7)

@@ -59,7 +59,8 @@ class I2cBus:
         return self._selected is not None and self._selected.write(byte)
 
     def read(self, *, acknowledge: bool) -> int:
-        """One byte from the selected target; 0xFF where nobody drives SDA, 0 where it is stuck. A refused byte ends the read."""
+        """One byte from the selected target; 0xFF where nobody drives SDA, 0 where it is stuck. A refused byte ends the
+        read."""
         value = 0xFF if self._selected is None else self._selected.read()
         if not acknowledge and self._selected is not None:
             self._selected.stop()

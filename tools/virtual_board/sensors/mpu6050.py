@@ -1,9 +1,9 @@
 """InvenSense MPU-6050 as its host sees it.
 
-Sources: RM = RM-MPU-6000A-00 rev. 4.2 (register map), PS = PS-MPU-6000A-00 rev. 3.4 (product specification). A sample is
-the motion one filter delay before the sample's tick (RM 4.3, table of DLPF_CFG), plus white noise of the specified density over the
-filter's bandwidth (PS 6.1, 6.2). What the filter would take off a vibration's amplitude is not modelled, nor are the auxiliary
-I2C bus, motion detection and the self-test actuators.
+Sources: RM = RM-MPU-6000A-00 rev. 4.2 (register map), PS = PS-MPU-6000A-00 rev. 3.4 (product specification). A sample
+is the motion one filter delay before the sample's tick (RM 4.3, table of DLPF_CFG), plus white noise of the specified
+density over the filter's bandwidth (PS 6.1, 6.2). What the filter would take off a vibration's amplitude is not
+modelled, nor are the auxiliary I2C bus, motion detection and the self-test actuators.
 """
 
 from __future__ import annotations

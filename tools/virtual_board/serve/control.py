@@ -17,8 +17,8 @@ from .ports import Port
 HELP = """\
 commands, one a line; each is answered by a line that begins with ok or error:
   reset [CAUSE]      reset the microcontroller: pin (default), power, software, watchdog, brown_out, ...
-  unplug | plug      pull and restore the serial cable: clients see a hang-up; a pty comes back under a new name, which the
-                     answer tells, and --link follows it
+  unplug | plug      pull and restore the serial cable: clients see a hang-up; a pty comes back under a new name, which
+                     the answer tells, and --link follows it
   nack on|off        the IMU acknowledges nothing
   imu unplug|plug    take the IMU off the bus and put it back (it then powers up)
   who_am_i VALUE     what the IMU says it is
@@ -191,7 +191,7 @@ class ControlSocket:
                 continue
             except ConnectionError:
                 data = b""
-            buffer += data
+            buffer.extend(data)
             try:
                 while b"\n" in buffer:
                     line, _, rest = bytes(buffer).partition(b"\n")

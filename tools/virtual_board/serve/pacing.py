@@ -14,8 +14,8 @@ REPORT_EVERY_S = 5.0
 class Pacer:
     """Absolute deadlines: virtual time t is due at start + t, so an error never adds up.
 
-    When the board is more than `TOLERANCE_S` late, the start moves: the debt is dropped instead of being worked off in a rush, which
-    would be a burst no UART can send. Times are seconds.
+    When the board is more than `TOLERANCE_S` late, the start moves: the debt is dropped instead of being worked off in
+    a rush, which would be a burst no UART can send. Times are seconds.
     """
 
     now: Callable[[], float]
@@ -38,8 +38,8 @@ class Pacer:
             self._unreported_s -= ahead
             if now - self._reported >= REPORT_EVERY_S:
                 self.report(
-                    f"cannot hold real time: {self._unreported_s:.2f} s behind, dropped ({self.dropped_s:.2f} s in all); "
-                    "samples arrive late but none are lost"
+                    f"cannot hold real time: {self._unreported_s:.2f} s behind, dropped "
+                    f"({self.dropped_s:.2f} s in all); samples arrive late but none are lost"
                 )
                 self._reported = now
                 self._unreported_s = 0.0

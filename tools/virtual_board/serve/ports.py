@@ -1,4 +1,5 @@
-"""Where the UART comes out: a pseudo-terminal or a TCP port. Neither ever blocks; what nobody takes is dropped and counted."""
+"""Where the UART comes out: a pseudo-terminal or a TCP port. Neither ever blocks; what nobody takes is dropped and
+counted."""
 
 from __future__ import annotations
 
@@ -44,8 +45,8 @@ class Port(Protocol):
 class PtyPort:
     """A pseudo-terminal in raw mode that stays while clients come and go, optionally behind a symbolic link.
 
-    The slave is opened and closed once at the start: from then on the kernel reports a hang-up whenever no client has it open, and
-    that is how a UART with nobody listening is told from one with a listener.
+    The slave is opened and closed once at the start: from then on the kernel reports a hang-up whenever no client has
+    it open, and that is how a UART with nobody listening is told from one with a listener.
     """
 
     def __init__(self, link: Path | None = None) -> None:
@@ -81,7 +82,7 @@ class PtyPort:
         """Close the terminal and remove the link if it is still ours."""
         if self._master < 0:
             return
-        if self._link is not None and self._link.is_symlink() and os.readlink(self._link) == self._path:
+        if self._link is not None and self._link.is_symlink() and str(self._link.readlink()) == self._path:
             self._link.unlink()
         os.close(self._master)
         self._master = -1

@@ -34,8 +34,8 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
     parser = argparse.ArgumentParser(
         prog="python -m virtual_board",
-        description="Run a firmware ELF on a virtual board and serve its UART. When the port is there one line is printed: "
-        "`ready pty PATH` or `ready tcp HOST:PORT`. SIGINT and SIGTERM end it cleanly.",
+        description="Run a firmware ELF on a virtual board and serve its UART. When the port is there, one line says "
+        "so: `ready pty PATH` or `ready tcp HOST:PORT`. SIGINT and SIGTERM end it cleanly.",
         epilog=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
