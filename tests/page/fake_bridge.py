@@ -88,7 +88,14 @@ def device(identity: str = "3a0042001951363139343337", **changes: Any) -> Json:
 
 def health(**changes: Any) -> Json:
     """The values of a health message."""
-    return {"uptime_s": 4384, "cpu": 0.072, "supply_v": 3.294, "bus_nack": 0, "bus_error": 0, "streams": {}, **changes}
+    return {
+        "uptime_s": 4384,
+        "cpu": 0.072,
+        "supply_v": 3.294,
+        "bus": {"nack": 0, "error": 0, "timeout": 0},
+        "streams": {},
+        **changes,
+    }
 
 
 class FakeBridge:
@@ -208,7 +215,7 @@ class FakeBridge:
                 "<BBHIQQIHH", 1, 1, sub, seq, index + first, time_ns, period, part.shape[1], part.shape[0]
             )
             self._send(header + part.tobytes())
-        return index + columns.shape[1]
+        return index + int(columns.shape[1])
 
     def gap(self, identity: str, name: str, index: int, count: int | None, cause: str) -> None:
         """Samples that will not come."""

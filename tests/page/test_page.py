@@ -148,6 +148,9 @@ def test_a_board_is_shown_with_all_it_says_of_itself(bridge: FakeBridge, open_pa
     expect(page.locator("[data-fact=cpu] dd")).to_have_text("7.2 %")
     expect(page.locator("[data-fact=supply] dd")).to_have_text("3.29 V")
     expect(page.locator("[data-fact=uptime] dd")).to_have_text("1 h 13 min")
+    expect(page.locator("[data-fact=bus-errors]")).to_be_hidden()
+    bridge.note(board, "health", health(bus={"nack": 40, "error": 1, "timeout": 0}))
+    expect(page.locator("[data-fact=bus-errors] dd")).to_have_text("41")
 
 
 def test_a_board_that_goes_is_said_to_be_offline(bridge: FakeBridge, open_page: OpenPage) -> None:

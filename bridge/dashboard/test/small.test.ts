@@ -84,7 +84,7 @@ test('numbers', () => {
   assert.equal(whole(-1234.4), '−1\u202f234');
   assert.deepEqual([3.217, 42.04, 998.44, 1003.2].map(rate), ['3.22', '42.0', '998.4', '1\u202f003']);
   assert.deepEqual([0.5, 1, 9.99, 10, 150, 1e5, 0].map(decimalsFor), [4, 3, 3, 2, 1, 0, 3]);
-  assert.deepEqual([1, 10, 0.5, 0.05, 0.25, 0.001].map(decimalsOfStep), [0, 0, 1, 2, 1, 3]);
+  assert.deepEqual([1, 10, 0.5, 0.05, 0.25, 2.5, 0.001, 25].map(decimalsOfStep), [0, 0, 1, 2, 2, 1, 3, 0]);
 });
 
 test('times', () => {

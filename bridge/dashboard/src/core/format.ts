@@ -15,9 +15,11 @@ export function decimalsFor(largest: number): number {
   return Math.min(6, Math.max(0, 3 - Math.floor(Math.log10(largest) + 1e-9)));
 }
 
-/** Decimals of an axis whose ticks are `step` apart. */
+/** Decimals of an axis whose ticks are `step` apart: as many as it takes to tell the ticks exactly. */
 export function decimalsOfStep(step: number): number {
-  return step > 0 ? Math.min(9, Math.max(0, Math.ceil(-Math.log10(step) - 1e-9))) : 0;
+  let decimals = 0;
+  for (let scaled = step; decimals < 9 && Math.abs(scaled - Math.round(scaled)) > 1e-6 * scaled; decimals++) scaled *= 10;
+  return decimals;
 }
 
 /** 12,345 with a narrow no-break space as separator: 12 345. */

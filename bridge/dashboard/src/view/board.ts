@@ -11,8 +11,6 @@ const CLOCKS: Readonly<Record<string, string>> = { locked: 'locked', converging:
 
 /** Damage on the line, by the counters of the bridge's decoder. */
 const DAMAGE = ['damaged_cobs', 'damaged_crc', 'damaged_short', 'damaged_long'];
-/** Sensor bus, by the counters of the board's health message. */
-const BUS = ['bus_nack', 'bus_error', 'bus_timeout'];
 
 /** What a view that stands still looks at. */
 export interface Frozen {
@@ -125,13 +123,9 @@ export class Board {
     const frames = line['frames'];
     this.#fact('Line', frames === undefined ? '' : damaged === 0 ? 'no damage' : `${whole(damaged)} damaged frames`, damaged > 0 ? 'warn' : '');
     const health = this.device.health ?? {};
-    const number = (...keys: readonly string[]): number | undefined => {
-      for (const key of keys) if (typeof health[key] === 'number') return health[key];
-      return undefined;
-    };
-    const bus = BUS.map((key) => number(key)).filter((count) => count !== undefined);
-    const busErrors = bus.reduce((sum, count) => sum + count, 0);
-    this.#fact('Bus errors', bus.length > 0 && busErrors > 0 ? whole(busErrors) : '', 'warn');
+    const number = (key: string): number | undefined => (typeof health[key] === 'number' ? health[key] : undefined);
+    const busErrors = sumOfNumbers(health['bus']);
+    this.#fact('Bus errors', busErrors > 0 ? whole(busErrors) : '', 'warn');
     const cpu = number('cpu');
     this.#fact('CPU', cpu === undefined ? '' : `${fixed(100 * cpu, 1)} %`, cpu !== undefined && cpu > 0.9 ? 'warn' : '');
     const supply = number('supply_v');
@@ -155,6 +149,12 @@ export class Board {
     setText(cell, value);
     setData(entry, 'tone', tone);
   }
+}
+
+/** The sensor bus's counters: not acknowledged, error, timeout. */
+function sumOfNumbers(counters: unknown): number {
+  if (typeof counters !== 'object' || counters === null) return 0;
+  return Object.values(counters).reduce((sum: number, count: unknown) => sum + (typeof count === 'number' ? count : 0), 0);
 }
 
 function structure(device: DeviceModel): string {
