@@ -1,7 +1,7 @@
 """The firmware images that tests run: built when they are asked for, at most once a process.
 
-    from elves import elf_path
-    elf_path("nucleo_f411re") -> .../firmware/build/nucleo_f411re/firmware.elf
+from elves import elf_path
+elf_path("nucleo_f411re") -> .../firmware/build/nucleo_f411re/firmware.elf
 """
 
 from __future__ import annotations

@@ -26,11 +26,11 @@
 #define DRAIN_LIMIT_US 200000u /* the longest that a reset waits for the line */
 
 /* A stream of 2-byte samples holds few; a slow one has one sample a batch. */
-#define IMU_SLOTS     6u
-#define SCALAR_SLOTS  6u
-#define SCALAR_BYTES  16u
-#define IMU_SLOT      SAMPLER_SLOT(SAMPLER_BATCH_BYTES)
-#define SCALAR_SLOT   SAMPLER_SLOT(SCALAR_BYTES)
+#define IMU_SLOTS    6u
+#define SCALAR_SLOTS 6u
+#define SCALAR_BYTES 16u
+#define IMU_SLOT     SAMPLER_SLOT(SAMPLER_BATCH_BYTES)
+#define SCALAR_SLOT  SAMPLER_SLOT(SCALAR_BYTES)
 
 static struct {
     struct log log;
@@ -105,7 +105,8 @@ void application_start_system(void)
         log_add(&app.log, 0, TP_LOG_LEVEL_WARNING, "no clock tree here, so an emulator: no DMA, I2C or ADC");
     }
     if (hal_system()->hse_failed) {
-        log_add(&app.log, 0, TP_LOG_LEVEL_ERROR, "the external oscillator does not start: running from the internal one, 1 %");
+        log_add(&app.log, 0, TP_LOG_LEVEL_ERROR,
+                "the external oscillator does not start: running from the internal one, 1 %");
     }
 }
 
@@ -128,18 +129,22 @@ void application_start_sensors(void)
 {
     uint8_t generation = app.identity.boot_id & 7u;
     app.sink = streams_sink(&app.streams, sensor_log);
-    app.bus = (struct bus){.start = bus_start, .recover = bus_recover, .lock = bus_lock, .unlock = bus_unlock};
+    app.bus =
+        (struct bus){.start = bus_start, .recover = bus_recover, .lock = bus_lock, .unlock = bus_unlock};
     app.bus_open = hal_i2c_open();
     mpu6050_init(&app.imu, &app.bus, &app.sink, STREAM_IMU, hal_data_ready_pin());
     mcu_temp_init(&app.mcu_temp, &app.sink, STREAM_MCU_TEMP, app.adc_open);
-    streams_bind(&app.streams, STREAM_IMU, &app.imu.sensor, generation, app.imu_slots, IMU_SLOTS, SAMPLER_BATCH_BYTES);
-    streams_bind(&app.streams, STREAM_IMU_TEMP, &app.imu.sensor, generation, app.imu_temp_slots, SCALAR_SLOTS, SCALAR_BYTES);
-    streams_bind(&app.streams, STREAM_MCU_TEMP, &app.mcu_temp.sensor, generation, app.mcu_temp_slots, SCALAR_SLOTS,
+    streams_bind(&app.streams, STREAM_IMU, &app.imu.sensor, generation, app.imu_slots, IMU_SLOTS,
+                 SAMPLER_BATCH_BYTES);
+    streams_bind(&app.streams, STREAM_IMU_TEMP, &app.imu.sensor, generation, app.imu_temp_slots, SCALAR_SLOTS,
                  SCALAR_BYTES);
+    streams_bind(&app.streams, STREAM_MCU_TEMP, &app.mcu_temp.sensor, generation, app.mcu_temp_slots,
+                 SCALAR_SLOTS, SCALAR_BYTES);
     app.identity.capabilities = (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
                                 (app.bus_open ? TP_CAPABILITIES_SENSOR_BUS : 0u);
     telemetry_init(&app.telemetry, &app.streams, &app.log, app.identity);
-    commands_init(&app.commands, &app.telemetry, &app.streams, app.identity.baud, app.bus_open ? hal_i2c_rate() : 0);
+    commands_init(&app.commands, &app.telemetry, &app.streams, app.identity.baud,
+                  app.bus_open ? hal_i2c_rate() : 0);
     if (app.bus_open) {
         hal_data_ready_open();
     }
@@ -153,11 +158,20 @@ void application_announce(void)
 
 /* ---- interrupts */
 
-void hal_time_on_tick(uint64_t now_us) { mcu_temp_tick(&app.mcu_temp, now_us); }
+void hal_time_on_tick(uint64_t now_us)
+{
+    mcu_temp_tick(&app.mcu_temp, now_us);
+}
 
-void hal_data_ready_on_edge(uint64_t now_us) { mpu6050_data_ready(&app.imu, now_us); }
+void hal_data_ready_on_edge(uint64_t now_us)
+{
+    mpu6050_data_ready(&app.imu, now_us);
+}
 
-void hal_adc_on_reading(struct hal_adc_reading reading) { mcu_temp_reading(&app.mcu_temp, reading); }
+void hal_adc_on_reading(struct hal_adc_reading reading)
+{
+    mcu_temp_reading(&app.mcu_temp, reading);
+}
 
 void hal_uart_on_byte(uint8_t byte)
 {
@@ -173,7 +187,10 @@ void hal_uart_on_sent(void)
     hal_post(HAL_EVENT_TX);
 }
 
-void hal_uart_on_drained(void) { hal_post(HAL_EVENT_TX); }
+void hal_uart_on_drained(void)
+{
+    hal_post(HAL_EVENT_TX);
+}
 
 /* ---- main loop */
 

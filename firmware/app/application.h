@@ -1,4 +1,5 @@
-/* Puts the parts together: owns every context, hands interrupts to the parts, events to the main loop's handlers. */
+/* Puts the parts together: owns every context, hands interrupts to the parts, events to the main loop's
+ * handlers. */
 #ifndef APP_APPLICATION_H
 #define APP_APPLICATION_H
 

@@ -14,7 +14,10 @@
 _Static_assert((int)HAL_RESET_LOW_POWER == (int)TP_RESET_CAUSE_LOW_POWER, "the values of the wire");
 _Static_assert((int)HAL_RESET_PIN == (int)TP_RESET_CAUSE_PIN, "the values of the wire");
 
-static uint32_t check_of(const struct hal_noinit *kept) { return tp_crc32c(0, kept, offsetof(struct hal_noinit, check)); }
+static uint32_t check_of(const struct hal_noinit *kept)
+{
+    return tp_crc32c(0, kept, offsetof(struct hal_noinit, check));
+}
 
 uint32_t boot_next_id(void)
 {

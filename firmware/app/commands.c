@@ -139,8 +139,8 @@ static const handler handlers[] = {
     [TP_COMMAND_SET_RATE] = set_rate, [TP_COMMAND_GET_HEALTH] = get_health, [TP_COMMAND_RESET] = reset,
 };
 
-void commands_init(struct commands *commands, struct telemetry *telemetry, struct streams *streams, uint32_t line_bits,
-                   uint32_t bus_bits)
+void commands_init(struct commands *commands, struct telemetry *telemetry, struct streams *streams,
+                   uint32_t line_bits, uint32_t bus_bits)
 {
     *commands = (struct commands){
         .telemetry = telemetry,
@@ -155,8 +155,8 @@ bool commands_can_take(const struct commands *commands)
     return commands->telemetry->answer_count + (commands->rate_pending ? 1u : 0u) < TELEMETRY_ANSWERS;
 }
 
-void commands_handle(struct commands *commands, uint8_t type, const uint8_t *payload, size_t n, uint64_t received_us,
-                     uint64_t now_us)
+void commands_handle(struct commands *commands, uint8_t type, const uint8_t *payload, size_t n,
+                     uint64_t received_us, uint64_t now_us)
 {
     struct tp_command command;
     if (type != TP_MESSAGE_COMMAND) {
@@ -174,7 +174,8 @@ void commands_handle(struct commands *commands, uint8_t type, const uint8_t *pay
         .received_us = received_us,
         .now_us = now_us,
     };
-    handler handle = command.command < sizeof handlers / sizeof handlers[0] ? handlers[command.command] : NULL;
+    handler handle =
+        command.command < sizeof handlers / sizeof handlers[0] ? handlers[command.command] : NULL;
     answer.status = handle != NULL ? handle(commands, &request, &answer) : (uint8_t)TP_STATUS_UNKNOWN_COMMAND;
     if (answer.status == DEFERRED) {
         commands->rate_answer = answer;

@@ -1,7 +1,7 @@
 /* Commands of the host: a table, one function each, and exactly one answer to each.
  *
- * All are done at once but a change of rate, which takes a transfer on the sensor bus: its answer waits for that, and another
- * change meanwhile is answered `busy`.
+ * All are done at once but a change of rate, which takes a transfer on the sensor bus: its answer waits for
+ * that, and another change meanwhile is answered `busy`.
  */
 #ifndef APP_COMMANDS_H
 #define APP_COMMANDS_H
@@ -27,12 +27,12 @@ struct commands {
     struct answer rate_answer;
 };
 
-void commands_init(struct commands *commands, struct telemetry *telemetry, struct streams *streams, uint32_t line_bits,
-                   uint32_t bus_bits);
+void commands_init(struct commands *commands, struct telemetry *telemetry, struct streams *streams,
+                   uint32_t line_bits, uint32_t bus_bits);
 
 /* A good frame of the host. telemetry_can_answer() holds. */
-void commands_handle(struct commands *commands, uint8_t type, const uint8_t *payload, size_t n, uint64_t received_us,
-                     uint64_t now_us);
+void commands_handle(struct commands *commands, uint8_t type, const uint8_t *payload, size_t n,
+                     uint64_t received_us, uint64_t now_us);
 
 /* Finishes a change of rate. Main loop. */
 void commands_poll(struct commands *commands);

@@ -6,7 +6,10 @@
 
 #define REFILL_US 1000000u
 
-void log_init(struct log *log) { *log = (struct log){.tokens = LOG_BURST}; }
+void log_init(struct log *log)
+{
+    *log = (struct log){.tokens = LOG_BURST};
+}
 
 void log_add(struct log *log, uint64_t now_us, enum tp_log_level level, const char *text)
 {
@@ -27,7 +30,10 @@ void log_add(struct log *log, uint64_t now_us, enum tp_log_level level, const ch
     log->count++;
 }
 
-const struct log_entry *log_oldest(const struct log *log) { return log->count != 0 ? &log->entries[log->first] : NULL; }
+const struct log_entry *log_oldest(const struct log *log)
+{
+    return log->count != 0 ? &log->entries[log->first] : NULL;
+}
 
 void log_pop(struct log *log)
 {

@@ -10,7 +10,10 @@
 #define SPAN_DEGC            80 /* between the two calibration points */
 #define FULL_SCALE_DEGC      125.0f
 
-static uint32_t rate_of(uint32_t ticks) { return (TICK_MHZ + ticks / 2u) / ticks; }
+static uint32_t rate_of(uint32_t ticks)
+{
+    return (TICK_MHZ + ticks / 2u) / ticks;
+}
 
 static void poll(struct sensor *sensor, uint64_t now_us)
 {
@@ -27,7 +30,8 @@ static enum sensor_state state(const struct sensor *sensor)
     return mcu->has_value ? SENSOR_STREAMING : SENSOR_STOPPED;
 }
 
-static void rate_range(const struct sensor *sensor, uint8_t which, uint32_t *lowest_mhz, uint32_t *highest_mhz)
+static void rate_range(const struct sensor *sensor, uint8_t which, uint32_t *lowest_mhz,
+                       uint32_t *highest_mhz)
 {
     (void)sensor;
     (void)which;
@@ -49,7 +53,8 @@ static uint32_t nearest_rate(const struct sensor *sensor, uint8_t which, uint32_
     return rate_of(nearest_ticks(wanted_mhz));
 }
 
-static enum sensor_rate_status set_rate(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz, uint64_t now_us)
+static enum sensor_rate_status set_rate(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
+                                        uint64_t now_us)
 {
     (void)now_us;
     struct mcu_temp *mcu = (struct mcu_temp *)sensor;
@@ -80,7 +85,8 @@ static const struct sensor_ops ops = {
 /* degC by raw through (16 * TS_CAL1, 30 degC) and (16 * TS_CAL2, 110 degC). */
 static void calibrate(struct mcu_temp *mcu)
 {
-    float counts = (float)(mcu->calibration.temp_110 - mcu->calibration.temp_30) * (float)HAL_ADC_OVERSAMPLING;
+    float counts =
+        (float)(mcu->calibration.temp_110 - mcu->calibration.temp_30) * (float)HAL_ADC_OVERSAMPLING;
     float cold = (float)mcu->calibration.temp_30 * (float)HAL_ADC_OVERSAMPLING;
     mcu->field.scale = (float)SPAN_DEGC / counts;
     mcu->field.offset = (float)COLD_DEGC - cold * mcu->field.scale;
@@ -104,8 +110,9 @@ void mcu_temp_init(struct mcu_temp *mcu, const struct sensor_sink *sink, uint8_t
     mcu->stream.fields = &mcu->field;
     mcu->sensor.streams = &mcu->stream;
     if (available && !mcu->calibration.factory) {
-        sink->log(sink->context, SENSOR_LOG_WARNING,
-                  "mcu_temp: no factory calibration; typical values of the datasheet, some 10 degC uncertain");
+        sink->log(
+            sink->context, SENSOR_LOG_WARNING,
+            "mcu_temp: no factory calibration; typical values of the datasheet, some 10 degC uncertain");
     }
     mcu->available = available; /* last: from here on the tick uses it */
 }
@@ -128,7 +135,9 @@ void mcu_temp_reading(struct mcu_temp *mcu, struct hal_adc_reading reading)
     const struct sensor_sink *sink = mcu->sensor.sink;
     uint32_t reference = (uint32_t)mcu->calibration.vrefint * HAL_ADC_OVERSAMPLING;
     uint32_t lock = hal_irq_save(); /* against the system tick */
-    uint32_t raw = reading.vrefint != 0 ? ((uint32_t)reading.temperature * reference + reading.vrefint / 2u) / reading.vrefint : 0;
+    uint32_t raw = reading.vrefint != 0
+                       ? ((uint32_t)reading.temperature * reference + reading.vrefint / 2u) / reading.vrefint
+                       : 0;
     if (raw == 0 || raw > UINT16_MAX) { /* no reference: nothing to scale with */
         sink->lost(sink->context, mcu->sensor.first_stream, SENSOR_LOST_BUS);
     } else {

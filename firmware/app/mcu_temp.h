@@ -1,7 +1,7 @@
 /* The MCU's own temperature and supply, as a sensor with one stream: started by the system tick, 10 Hz.
  *
- * Raw value: the sum of 16 codes, brought to VDDA = 3.3 V by the reference (RM0383 11.9, 11.10; DS10314 6.3.21):
- *     raw = sum(temperature) * VREFINT_CAL * 16 / sum(vrefint)
+ * Raw value: the sum of 16 codes, brought to VDDA = 3.3 V by the reference (RM0383 11.9, 11.10;
+ * DS10314 6.3.21): raw = sum(temperature) * VREFINT_CAL * 16 / sum(vrefint)
  */
 #ifndef APP_MCU_TEMP_H
 #define APP_MCU_TEMP_H
@@ -26,7 +26,8 @@ struct mcu_temp {
 #define MCU_TEMP_TICKS_MAX 1000u
 
 /* `available`: the ADC is open. */
-void mcu_temp_init(struct mcu_temp *mcu, const struct sensor_sink *sink, uint8_t first_stream, bool available);
+void mcu_temp_init(struct mcu_temp *mcu, const struct sensor_sink *sink, uint8_t first_stream,
+                   bool available);
 
 /* From the system tick's interrupt. */
 void mcu_temp_tick(struct mcu_temp *mcu, uint64_t now_us);

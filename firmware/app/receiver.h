@@ -28,11 +28,12 @@ struct receiver {
 
 void receiver_init(struct receiver *receiver);
 
-/* UART interrupt. `now_us`: low 32 bits of the device time; only looked at for a delimiter. True for a delimiter. */
+/* UART interrupt. `now_us`: low 32 bits of the device time; only looked at for a delimiter. True for a
+ * delimiter. */
 bool receiver_push(struct receiver *receiver, uint8_t byte, uint32_t now_us);
 
-/* Main loop: reads on to the end of the next good frame, which is then in receiver->decoder, and gives the time of its
- * delimiter. False when there is none. Damage is counted in the decoder. */
+/* Main loop: reads on to the end of the next good frame, which is then in receiver->decoder, and gives the
+ * time of its delimiter. False when there is none. Damage is counted in the decoder. */
 bool receiver_next(struct receiver *receiver, uint64_t now_us, uint64_t *received_us) WARN_UNUSED;
 
 #endif

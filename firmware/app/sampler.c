@@ -17,8 +17,8 @@ static uint8_t after(const struct sampler *sampler, uint8_t number)
     return (uint8_t)(number + 1u == sampler->slot_count ? 0 : number + 1u);
 }
 
-void sampler_init(struct sampler *sampler, uint8_t stream, uint8_t sample_size, uint8_t generation, void *memory,
-                  uint8_t slot_count, uint16_t capacity)
+void sampler_init(struct sampler *sampler, uint8_t stream, uint8_t sample_size, uint8_t generation,
+                  void *memory, uint8_t slot_count, uint16_t capacity)
 {
     ASSERT(sample_size <= capacity && slot_count >= 2 && generation < 8);
     *sampler = (struct sampler){
@@ -64,7 +64,7 @@ static struct batch *open(struct sampler *sampler, uint64_t time_us)
 
 static void copy(uint8_t *to, const void *sample, uint32_t n)
 {
-    if (n == 12) { /* the common size: three words, without a loop or a call */
+    if (n == 12) { /* the common size: the compiler makes it three words, without a call */
         memcpy(to, sample, 12);
     } else {
         memcpy(to, sample, n);
@@ -104,7 +104,10 @@ void sampler_change(struct sampler *sampler, uint32_t rate_mhz)
     sampler_set_rate(sampler, rate_mhz);
 }
 
-void sampler_interrupt(struct sampler *sampler) { close(sampler); }
+void sampler_interrupt(struct sampler *sampler)
+{
+    close(sampler);
+}
 
 void sampler_expire(struct sampler *sampler, uint64_t now_us)
 {

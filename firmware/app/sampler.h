@@ -3,8 +3,9 @@
  *     slots   [ closed ][ closed ][  open   ][  free   ]      one writer (the sensor's interrupts),
  *              tail ->             head ->                    one reader (the main loop)
  *
- * A batch is closed when the next sample would not fit or would come after the latency bound, and at every hole, every change
- * of descriptor and every interruption: it never spans one. While no slot is free ticks are counted as lost.
+ * A batch is closed when the next sample would not fit or would come after the latency bound, and at every
+ * hole, every change of descriptor and every interruption: it never spans one. While no slot is free ticks
+ * are counted as lost.
  */
 #ifndef APP_SAMPLER_H
 #define APP_SAMPLER_H
@@ -27,7 +28,8 @@ struct batch {
     uint16_t size;    /* bytes of samples */
     uint8_t generation;
     uint8_t reserved[2];
-    uint8_t payload[TP_SAMPLES_SIZE]; /* header of SAMPLES, written when it is sent; samples follow without a gap */
+    uint8_t payload[TP_SAMPLES_SIZE]; /* header of SAMPLES, written when it is sent; samples follow without a
+                                         gap */
 };
 #define BATCH_HEAD 28u /* offset of the samples */
 
@@ -54,17 +56,18 @@ struct sampler {
 };
 
 /* `memory` holds slot_count slots of SAMPLER_SLOT(capacity) bytes, aligned to 8. One slot stays free. */
-void sampler_init(struct sampler *sampler, uint8_t stream, uint8_t sample_size, uint8_t generation, void *memory,
-                  uint8_t slot_count, uint16_t capacity);
+void sampler_init(struct sampler *sampler, uint8_t stream, uint8_t sample_size, uint8_t generation,
+                  void *memory, uint8_t slot_count, uint16_t capacity);
 
 /* Sets the rate without a new generation: before the first sample. */
 void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz);
 
 /* Sensor's interrupt, or interrupts masked: */
 void sampler_push(struct sampler *sampler, uint64_t time_us, const void *sample); /* a tick and its sample */
-void sampler_lose(struct sampler *sampler, volatile uint32_t *counter);           /* a tick without; counter is one of its own */
+void sampler_lose(struct sampler *sampler,
+                  volatile uint32_t *counter); /* a tick without; counter is one of its own */
 void sampler_change(struct sampler *sampler, uint32_t rate_mhz); /* new descriptor: next generation */
-void sampler_interrupt(struct sampler *sampler);                 /* the next sample does not follow the last */
+void sampler_interrupt(struct sampler *sampler); /* the next sample does not follow the last */
 
 /* Main loop, interrupts masked: closes a batch that waits for a sensor that has stopped. */
 void sampler_expire(struct sampler *sampler, uint64_t now_us);

@@ -67,8 +67,8 @@ struct sensor_sink streams_sink(struct streams *streams,
     };
 }
 
-void streams_bind(struct streams *streams, uint8_t number, struct sensor *sensor, uint8_t generation, void *memory,
-                  uint8_t slot_count, uint16_t capacity)
+void streams_bind(struct streams *streams, uint8_t number, struct sensor *sensor, uint8_t generation,
+                  void *memory, uint8_t slot_count, uint16_t capacity)
 {
     struct stream *stream = &streams->stream[number];
     stream->sensor = sensor;

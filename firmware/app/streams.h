@@ -37,7 +37,7 @@ struct sensor_sink streams_sink(struct streams *streams,
                                 void (*log)(void *context, enum sensor_log_level level, const char *text));
 
 /* Gives a stream its sensor and its sampler; all sensors are initialised before the first of these. */
-void streams_bind(struct streams *streams, uint8_t number, struct sensor *sensor, uint8_t generation, void *memory,
-                  uint8_t slot_count, uint16_t capacity);
+void streams_bind(struct streams *streams, uint8_t number, struct sensor *sensor, uint8_t generation,
+                  void *memory, uint8_t slot_count, uint16_t capacity);
 
 #endif

@@ -2,14 +2,15 @@
 
 #include <string.h>
 
+#include "app/version.h"
 #include "hal/fault.h"
 #include "hal/irq.h"
 #include "hal/system.h"
 #include "hal/time.h"
 #include "hal/uart.h"
-#include "app/version.h"
 
-void telemetry_init(struct telemetry *telemetry, struct streams *streams, struct log *log, struct identity identity)
+void telemetry_init(struct telemetry *telemetry, struct streams *streams, struct log *log,
+                    struct identity identity)
 {
     *telemetry = (struct telemetry){.streams = streams, .log = log, .identity = identity};
     bip_ring_init(&telemetry->ring, telemetry->ring_memory, sizeof telemetry->ring_memory);
@@ -34,7 +35,10 @@ void telemetry_health(struct telemetry *telemetry, const struct tp_health *healt
     telemetry->health_due = true;
 }
 
-bool telemetry_can_answer(const struct telemetry *telemetry) { return telemetry->answer_count < TELEMETRY_ANSWERS; }
+bool telemetry_can_answer(const struct telemetry *telemetry)
+{
+    return telemetry->answer_count < TELEMETRY_ANSWERS;
+}
 
 void telemetry_answer(struct telemetry *telemetry, const struct answer *answer)
 {
@@ -96,7 +100,10 @@ static bool line_is_silent(const struct telemetry *telemetry)
 
 /* ---- one function a message; n == 0 would mean that TELEMETRY_PAYLOAD is too small */
 
-static struct tp_str str(const char *text) { return (struct tp_str){.data = text, .size = strlen(text)}; }
+static struct tp_str str(const char *text)
+{
+    return (struct tp_str){.data = text, .size = strlen(text)};
+}
 
 static void send_payload(struct telemetry *telemetry, enum tp_message_type type, size_t n)
 {
@@ -154,7 +161,8 @@ static void send_stream(struct telemetry *telemetry, uint8_t number)
         .sensor = str(descriptor->part),
         .fields = {.items = fields, .count = descriptor->field_count},
     };
-    send_payload(telemetry, TP_MESSAGE_STREAM, tp_stream_write(telemetry->payload, TELEMETRY_PAYLOAD, &stream));
+    send_payload(telemetry, TP_MESSAGE_STREAM,
+                 tp_stream_write(telemetry->payload, TELEMETRY_PAYLOAD, &stream));
 }
 
 static void send_fault(struct telemetry *telemetry)
@@ -178,7 +186,8 @@ static void send_fault(struct telemetry *telemetry)
 
 static void send_health(struct telemetry *telemetry)
 {
-    telemetry->health.streams = (struct tp_stream_health_list){.items = telemetry->stream_health, .count = STREAMS};
+    telemetry->health.streams =
+        (struct tp_stream_health_list){.items = telemetry->stream_health, .count = STREAMS};
     send_payload(telemetry, TP_MESSAGE_HEALTH,
                  tp_health_write(telemetry->payload, TELEMETRY_PAYLOAD, &telemetry->health));
 }
@@ -223,7 +232,8 @@ static void send_batch(struct telemetry *telemetry, uint8_t number)
     };
     size_t n = tp_samples_write(batch->payload, sizeof batch->payload, &head);
     ASSERT(n == sizeof batch->payload);
-    send(telemetry, TP_MESSAGE_SAMPLES, (const uint8_t *)batch + offsetof(struct batch, payload), n + batch->size);
+    send(telemetry, TP_MESSAGE_SAMPLES, (const uint8_t *)batch + offsetof(struct batch, payload),
+         n + batch->size);
     sampler_release(sampler);
 }
 
@@ -293,7 +303,8 @@ static bool send_samples(struct telemetry *telemetry)
 
 static bool answer_waits_for_silence(const struct telemetry *telemetry)
 {
-    return telemetry->answers[telemetry->first_answer].command == TP_COMMAND_PING && !line_is_silent(telemetry);
+    return telemetry->answers[telemetry->first_answer].command == TP_COMMAND_PING &&
+           !line_is_silent(telemetry);
 }
 
 void telemetry_poll(struct telemetry *telemetry)

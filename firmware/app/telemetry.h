@@ -8,10 +8,10 @@
  *                                                   v
  *                                    [ ring ] --DMA--> line
  *
- * A frame is encoded as late as possible, so an answer passes every batch that still waits, and sequence numbers follow the line.
- * The answer to a ping is encoded when the line is silent, so that its send time is the time of its first bit.
- * Nothing is dropped here: due bits coalesce, batches wait in their sampler and are counted there, answers are bounded by
- * reading no command while TELEMETRY_ANSWERS of them wait.
+ * A frame is encoded as late as possible, so an answer passes every batch that still waits, and sequence
+ * numbers follow the line. The answer to a ping is encoded when the line is silent, so that its send time is
+ * the time of its first bit. Nothing is dropped here: due bits coalesce, batches wait in their sampler and
+ * are counted there, answers are bounded by reading no command while TELEMETRY_ANSWERS of them wait.
  */
 #ifndef APP_TELEMETRY_H
 #define APP_TELEMETRY_H
@@ -26,11 +26,12 @@
 #include "tp_frame.h"
 #include "tp_messages.h"
 
-#define TELEMETRY_RING    2048u
-#define TELEMETRY_WAITING 264u /* bytes in the ring above which no further frame is encoded: a full SAMPLES has 260 */
+#define TELEMETRY_RING 2048u
+#define TELEMETRY_WAITING                                                                                    \
+    264u /* bytes in the ring above which no further frame is encoded: a full SAMPLES has 260 */
 #define TELEMETRY_ANSWERS 8u
 #define TELEMETRY_RESULT  (TP_PING_RESULT_SIZE) /* longest result */
-#define TELEMETRY_PAYLOAD 384u                  /* longest payload but SAMPLES: STREAM of a sensor with some ten fields */
+#define TELEMETRY_PAYLOAD 384u /* longest payload but SAMPLES: STREAM of a sensor with some ten fields */
 
 /* The answer to one command. */
 struct answer {
@@ -74,7 +75,8 @@ struct telemetry {
     uint8_t payload[TELEMETRY_PAYLOAD];
 };
 
-void telemetry_init(struct telemetry *telemetry, struct streams *streams, struct log *log, struct identity identity);
+void telemetry_init(struct telemetry *telemetry, struct streams *streams, struct log *log,
+                    struct identity identity);
 
 /* HELLO, every STREAM, FAULT if there is one. */
 void telemetry_describe(struct telemetry *telemetry);

@@ -2,7 +2,8 @@
 #ifndef APP_VERSION_H
 #define APP_VERSION_H
 
-extern const char firmware_version[];  /* of pyproject.toml */
-extern const char firmware_revision[]; /* git revision, "-dirty" behind it when files differ from it; or "unknown" */
+extern const char firmware_version[]; /* of pyproject.toml */
+extern const char
+    firmware_revision[]; /* git revision, "-dirty" behind it when files differ from it; or "unknown" */
 
 #endif

@@ -14,11 +14,13 @@
 struct bus {
     void *handle;
 
-    /* Starts a transfer and returns at once; transfer->done() follows. False: the bus is busy or absent, nothing follows. */
-    bool (*start)(void *handle, const struct transfer *transfer) WARN_UNUSED;
+    /* Starts a transfer and returns at once; transfer->done() follows. False: the bus is busy or absent,
+     * nothing follows. */
+    WARN_UNUSED bool (*start)(void *handle, const struct transfer *transfer);
 
-    /* Frees a bus that a device holds. False: it is still held. Not while a transfer is under way; main loop. */
-    bool (*recover)(void *handle) WARN_UNUSED;
+    /* Frees a bus that a device holds. False: it is still held. Not while a transfer is under way; main loop.
+     */
+    WARN_UNUSED bool (*recover)(void *handle);
 
     /* A section that no transfer's end and no data-ready edge can interrupt. */
     uint32_t (*lock)(void *handle);

@@ -2,8 +2,9 @@
 
 #include "drivers/mpu6050_registers.h"
 
-#define RETRY_US        1000000u
-#define POWER_UP_US     100000u /* PS-MPU-6000A-00 6.3: register access 20 ms typical, 100 ms at most, after power-up */
+#define RETRY_US 1000000u
+#define POWER_UP_US                                                                                          \
+    100000u /* PS-MPU-6000A-00 6.3: register access 20 ms typical, 100 ms at most, after power-up */
 #define NO_EDGE_US      1000000u
 #define FAILURES_MAX    10u
 #define BASE_RATE_MHZ   1000000u /* with the low-pass filter on: RM-MPU-6000A-00, register 25 */
@@ -39,8 +40,8 @@ static const struct sensor_field temperature_fields[] = {
     {SENSOR_I16, TEMP_SCALE, TEMP_OFFSET, TEMP_FULL_SCALE, "temperature", "degC"},
 };
 
-/* Register 26: low-pass filter by rate. The widest whose bandwidth is not above half the rate, so that nothing folds back;
- * the delay is the mean of the accelerometer's and the gyroscope's. */
+/* Register 26: low-pass filter by rate. The widest whose bandwidth is not above half the rate, so that
+ * nothing folds back; the delay is the mean of the accelerometer's and the gyroscope's. */
 static const struct filter {
     uint32_t from_mhz; /* lowest rate that uses it */
     uint16_t delay_us;
@@ -82,7 +83,10 @@ static const struct filter *filter_for(uint32_t rate_mhz)
     return filter;
 }
 
-static uint32_t rate_of(uint32_t n) { return (BASE_RATE_MHZ + n / 2u) / n; }
+static uint32_t rate_of(uint32_t n)
+{
+    return (BASE_RATE_MHZ + n / 2u) / n;
+}
 
 /* The divisor 1 ... 256 whose rate is nearest. */
 static uint32_t nearest_divisor(uint32_t wanted_mhz)
@@ -150,7 +154,10 @@ static void lose_tick(struct mpu6050 *imu, enum sensor_loss cause)
     }
 }
 
-static uint32_t swap_halves(uint32_t x) { return (x & 0x00FF00FFu) << 8 | (x >> 8 & 0x00FF00FFu); }
+static uint32_t swap_halves(uint32_t x)
+{
+    return (x & 0x00FF00FFu) << 8 | (x >> 8 & 0x00FF00FFu);
+}
 
 /* raw, big-endian halfwords: ax ay | az t | gx gy | gz -. Out: ax ay | az gx | gy gz. */
 static void deliver(struct mpu6050 *imu)
@@ -166,7 +173,8 @@ static void deliver(struct mpu6050 *imu)
     sink->sample(sink->context, imu->sensor.first_stream, imu->tick_us, sample);
     if (temperature_due(imu)) {
         uint16_t temperature = (uint16_t)(accel_z_temperature >> 16);
-        sink->sample(sink->context, (uint8_t)(imu->sensor.first_stream + MPU6050_TEMPERATURE), imu->tick_us, &temperature);
+        sink->sample(sink->context, (uint8_t)(imu->sensor.first_stream + MPU6050_TEMPERATURE), imu->tick_us,
+                     &temperature);
     }
 }
 
@@ -259,20 +267,34 @@ static void fill_registers(struct mpu6050 *imu)
     }
 }
 
-static void give_up(struct mpu6050 *imu, enum sensor_state state, const char *why)
+/* Back to the start: the next sample, whenever it comes, does not follow the last. */
+static void look_again(struct mpu6050 *imu)
 {
+    const struct sensor_sink *sink = imu->sensor.sink;
     imu->phase = MPU6050_ABSENT;
-    if (imu->reported != state) {
-        imu->reported = state;
-        log_line(imu, SENSOR_LOG_WARNING, why);
-    }
     if (imu->rate_status == SENSOR_RATE_PENDING) {
         imu->rate_status = SENSOR_RATE_FAILED;
     }
-    const struct sensor_sink *sink = imu->sensor.sink;
     for (uint8_t i = 0; i < MPU6050_STREAMS; i++) {
         sink->interrupted(sink->context, (uint8_t)(imu->sensor.first_stream + i));
     }
+}
+
+/* Says a state once, not at each try. */
+static void report(struct mpu6050 *imu, enum sensor_state state, enum sensor_log_level level,
+                   const char *text)
+{
+    if (imu->reported != state) {
+        imu->reported = state;
+        log_line(imu, level, text);
+    }
+}
+
+static void give_up(struct mpu6050 *imu, enum sensor_state state, const char *why)
+{
+    imu->no_edges = false;
+    report(imu, state, SENSOR_LOG_WARNING, why);
+    look_again(imu);
 }
 
 static void start_step(struct mpu6050 *imu)
@@ -297,6 +319,16 @@ static bool settings_kept(const struct mpu6050 *imu)
     settings(imu->divider, wanted);
     return imu->registers[0] == wanted[0] && imu->registers[1] == wanted[1] &&
            imu->registers[2] == MPU6050_FS_SEL_500DPS && imu->registers[3] == MPU6050_AFS_SEL_4G;
+}
+
+static void report_missing_edges(struct mpu6050 *imu)
+{
+    static char text[] = "imu: answers, but sends no data-ready edges; check the wire from INT to P??";
+    enum { PIN_AT = sizeof text - 4 };
+    for (unsigned i = 0; i < 3 && imu->data_ready_pin[i] != '\0'; i++) {
+        text[PIN_AT + i] = imu->data_ready_pin[i];
+    }
+    report(imu, SENSOR_FAILING, SENSOR_LOG_WARNING, text);
 }
 
 static void run(struct mpu6050 *imu, uint64_t now_us)
@@ -360,25 +392,26 @@ static void poll_running(struct mpu6050 *imu, uint64_t now_us)
     if (edges != imu->edges_seen) {
         imu->edges_seen = edges;
         imu->edges_seen_us = now_us;
-        if (imu->reported != SENSOR_STREAMING) {
-            imu->reported = SENSOR_STREAMING;
-            log_line(imu, SENSOR_LOG_INFO, "imu: MPU-6050 is streaming");
-        }
-    } else if (now_us - imu->edges_seen_us > NO_EDGE_US) {
-        static char text[] = "imu: answers, but sends no data-ready edges; check the wire from INT to P??";
-        enum { PIN_AT = sizeof text - 4 };
-        for (unsigned i = 0; i < 3 && imu->data_ready_pin[i] != '\0'; i++) {
-            text[PIN_AT + i] = imu->data_ready_pin[i];
-        }
-        give_up(imu, SENSOR_FAILING, text);
-        imu->next_try_us = now_us + RETRY_US;
+        imu->no_edges = false;
+        report(imu, SENSOR_STREAMING, SENSOR_LOG_INFO, "imu: MPU-6050 is streaming");
+        return;
+    }
+    uint64_t silent_us = now_us - imu->edges_seen_us;
+    if (imu->no_edges && silent_us > NO_EDGE_US / 2u) {
+        report_missing_edges(imu); /* it has been configured anew since, so it does answer */
+    }
+    if (silent_us > NO_EDGE_US) {
+        /* gone, asleep after a dip of its supply, or the wire is off: what it answers now tells */
+        imu->no_edges = true;
+        imu->next_try_us = now_us;
+        look_again(imu);
     }
 }
 
 static void poll(struct sensor *sensor, uint64_t now_us)
 {
     struct mpu6050 *imu = (struct mpu6050 *)sensor;
-    if (imu->phase == MPU6050_ABSENT && imu->reported == SENSOR_STREAMING) {
+    if (imu->phase == MPU6050_ABSENT && imu->reported == SENSOR_STREAMING && !imu->no_edges) {
         give_up(imu, SENSOR_MISSING, "imu: ten reads failed in a row; looking for it again");
     }
     switch (imu->phase) {
@@ -396,9 +429,13 @@ static void poll(struct sensor *sensor, uint64_t now_us)
 
 /* ---- shape */
 
-static enum sensor_state state(const struct sensor *sensor) { return ((const struct mpu6050 *)sensor)->reported; }
+static enum sensor_state state(const struct sensor *sensor)
+{
+    return ((const struct mpu6050 *)sensor)->reported;
+}
 
-static void rate_range(const struct sensor *sensor, uint8_t which, uint32_t *lowest_mhz, uint32_t *highest_mhz)
+static void rate_range(const struct sensor *sensor, uint8_t which, uint32_t *lowest_mhz,
+                       uint32_t *highest_mhz)
 {
     uint32_t fixed = sensor->streams[which].rate_mhz;
     *lowest_mhz = which == MPU6050_IMU ? rate_of(DIVIDER_MAX) : fixed;
@@ -410,7 +447,8 @@ static uint32_t nearest_rate(const struct sensor *sensor, uint8_t which, uint32_
     return which == MPU6050_IMU ? rate_of(nearest_divisor(wanted_mhz)) : sensor->streams[which].rate_mhz;
 }
 
-static enum sensor_rate_status set_rate(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz, uint64_t now_us)
+static enum sensor_rate_status set_rate(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
+                                        uint64_t now_us)
 {
     struct mpu6050 *imu = (struct mpu6050 *)sensor;
     ASSERT(which == MPU6050_IMU);
@@ -447,8 +485,8 @@ static const struct sensor_ops ops = {
     .rate_status = rate_status,
 };
 
-void mpu6050_init(struct mpu6050 *imu, const struct bus *bus, const struct sensor_sink *sink, uint8_t first_stream,
-                  const char *data_ready_pin)
+void mpu6050_init(struct mpu6050 *imu, const struct bus *bus, const struct sensor_sink *sink,
+                  uint8_t first_stream, const char *data_ready_pin)
 {
     *imu = (struct mpu6050){
         .sensor = {.ops = &ops, .sink = sink, .stream_count = MPU6050_STREAMS, .first_stream = first_stream},

@@ -4,10 +4,12 @@
  *     ABSENT -----------------------> CONFIGURING ------------------> RUNNING
  *       ^                                  |                             |
  *       +---- not acknowledged, wrong -----+---- 10 reads failed, or ----+
- *             identity, wrong read-back          no edge for a second
+ *             identity, wrong read-back          no edge for a second (then tried at once:
+ *                                                what it answers tells missing from unwired)
  *
- * RUNNING, all in interrupts: edge -> burst of 14 bytes -> done -> samples. Each edge is a tick of the index: one that
- * comes while a transfer is under way is lost in the sensor (it has one set of data registers), one whose read fails is lost on the bus.
+ * RUNNING, all in interrupts: edge -> burst of 14 bytes -> done -> samples. Each edge is a tick of the index:
+ * one that comes while a transfer is under way is lost in the sensor (it has one set of data registers), one
+ * whose read fails is lost on the bus.
  */
 #ifndef DRIVERS_MPU6050_H
 #define DRIVERS_MPU6050_H
@@ -47,6 +49,7 @@ struct mpu6050 {
     volatile uint32_t edges;
     uint32_t edges_seen;
     uint64_t edges_seen_us;
+    bool no_edges;    /* it ran without edges and has been configured anew for that */
     uint64_t tick_us; /* edge of the burst under way */
     uint32_t raw[4];  /* the burst */
     struct transfer burst;
@@ -59,8 +62,8 @@ struct mpu6050 {
 };
 
 /* `first_stream` and the next number are this sensor's. The pin's name goes into a log line. */
-void mpu6050_init(struct mpu6050 *imu, const struct bus *bus, const struct sensor_sink *sink, uint8_t first_stream,
-                  const char *data_ready_pin);
+void mpu6050_init(struct mpu6050 *imu, const struct bus *bus, const struct sensor_sink *sink,
+                  uint8_t first_stream, const char *data_ready_pin);
 
 /* The data-ready edge; interrupt. */
 void mpu6050_data_ready(struct mpu6050 *imu, uint64_t now_us);

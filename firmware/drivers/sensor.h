@@ -1,4 +1,5 @@
-/* The shape of a sensor. A sensor feeds one or more streams into a sink; it finds itself, and again when it was gone.
+/* The shape of a sensor. A sensor feeds one or more streams into a sink; it finds itself, and again when it
+ * was gone.
  *
  *     application --poll, data_ready, set_rate--> sensor --transfers--> bus
  *     application <--sample, lost, changed, log-- sensor
@@ -33,7 +34,8 @@ struct sensor_field {
     const char *unit;
 };
 
-/* Descriptor of a stream. What changes while the board runs changes only in front of sensor_sink.changed(). */
+/* Descriptor of a stream. What changes while the board runs changes only in front of sensor_sink.changed().
+ */
 struct sensor_stream {
     const char *name;
     const char *part;
@@ -51,8 +53,9 @@ struct sensor_sink {
     void *context;
     void (*sample)(void *context, uint8_t stream, uint64_t time_us, const void *sample);
     void (*lost)(void *context, uint8_t stream, enum sensor_loss cause);
-    void (*changed)(void *context, uint8_t stream);     /* samples from here on follow the new descriptor */
-    void (*interrupted)(void *context, uint8_t stream); /* the sensor is gone: the next sample does not follow the last */
+    void (*changed)(void *context, uint8_t stream); /* samples from here on follow the new descriptor */
+    void (*interrupted)(void *context,
+                        uint8_t stream); /* the sensor is gone: the next sample does not follow the last */
     void (*log)(void *context, enum sensor_log_level level, const char *text); /* main loop */
 };
 
@@ -70,11 +73,12 @@ struct sensor_ops {
     void (*poll)(struct sensor *sensor, uint64_t now_us); /* about every 10 ms */
     enum sensor_state (*state)(const struct sensor *sensor);
     /* Rates that the stream can have; equal where its rate cannot be set. */
-    void (*rate_range)(const struct sensor *sensor, uint8_t which, uint32_t *lowest_mhz, uint32_t *highest_mhz);
+    void (*rate_range)(const struct sensor *sensor, uint8_t which, uint32_t *lowest_mhz,
+                       uint32_t *highest_mhz);
     /* The rate of the sensor that is nearest to one within the range. */
     uint32_t (*nearest_rate)(const struct sensor *sensor, uint8_t which, uint32_t wanted_mhz);
-    enum sensor_rate_status (*set_rate)(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
-                                        uint64_t now_us) WARN_UNUSED;
+    WARN_UNUSED enum sensor_rate_status (*set_rate)(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
+                                                    uint64_t now_us);
     enum sensor_rate_status (*rate_status)(const struct sensor *sensor);
 };
 

@@ -10,7 +10,8 @@ void hal_data_ready_open(void);
 /* Name of the pin, for messages: "PB0". */
 const char *hal_data_ready_pin(void);
 
-/* Implemented by the application, called by the port from the edge's interrupt (priority 0). `now_us` is taken first thing. */
+/* Implemented by the application, called by the port from the edge's interrupt (priority 0). `now_us` is
+ * taken first thing. */
 void hal_data_ready_on_edge(uint64_t now_us);
 
 #endif

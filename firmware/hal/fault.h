@@ -1,5 +1,5 @@
-/* The record of a crash. It lies in RAM that start-up does not touch, so it outlives the reset that follows a crash,
- * but not a power cycle. */
+/* The record of a crash. It lies in RAM that start-up does not touch, so it outlives the reset that follows a
+ * crash, but not a power cycle. */
 #ifndef HAL_FAULT_H
 #define HAL_FAULT_H
 

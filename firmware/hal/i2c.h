@@ -19,18 +19,21 @@ struct hal_i2c_errors {
     uint32_t timeout;
 };
 
-/* Sets the controller up at 400 kHz. False where there is none that works (an emulator without it). Main loop, once. */
+/* Sets the controller up at 400 kHz. False where there is none that works (an emulator without it). Main
+ * loop, once. */
 bool hal_i2c_open(void) __attribute__((warn_unused_result));
 
-/* Starts a transfer; the caller keeps it, and its data, alive and unchanged until done(). False, and done() is not called, while
- * another is under way or a stop condition does not end. Main loop with interrupts masked, or any interrupt of priority 0. */
+/* Starts a transfer; the caller keeps it, and its data, alive and unchanged until done(). False, and done()
+ * is not called, while another is under way or a stop condition does not end. Main loop with interrupts
+ * masked, or any interrupt of priority 0. */
 bool hal_i2c_start(const struct transfer *transfer) __attribute__((warn_unused_result));
 
 /* Ends a transfer that takes too long. Main loop, at each tick. */
 void hal_i2c_poll(uint64_t now_us);
 
-/* Frees a bus on which a device holds SDA low: up to nine clocks and a stop (I2C specification UM10204, 3.1.16), then a
- * controller reset. Takes up to 250 us. Main loop; not while a transfer is under way. False if SDA stays low. */
+/* Frees a bus on which a device holds SDA low: up to nine clocks and a stop (I2C specification
+ * UM10204, 3.1.16), then a controller reset. Takes up to 250 us. Main loop; not while a transfer is under
+ * way. False if SDA stays low. */
 bool hal_i2c_recover(void) __attribute__((warn_unused_result));
 
 /* Raw bits per second of the bus. */

@@ -2,9 +2,8 @@
  *
  * Priorities, all set by the port (0 is the most urgent):
  *
- *     0  system tick, data-ready edge, sensor bus    none of them interrupts another: they share state without locks
- *     1  UART
- *     2  ADC
+ *     0  system tick, data-ready edge, sensor bus    none of them interrupts another: they share state
+ * without locks 1  UART 2  ADC
  *     -  main loop
  */
 #ifndef HAL_IRQ_H
@@ -22,15 +21,17 @@ enum hal_event {
     HAL_EVENT_ADC = 1u << 5,     /* a conversion is over */
 };
 
-/* Masks every interrupt and returns the state to hand to hal_irq_restore(). Any context, nests. Keep it to microseconds. */
+/* Masks every interrupt and returns the state to hand to hal_irq_restore(). Any context, nests. Keep it to
+ * microseconds. */
 uint32_t hal_irq_save(void);
 void hal_irq_restore(uint32_t state);
 
 /* Makes the next hal_wait() return with these bits. Any context. */
 void hal_post(uint32_t events);
 
-/* Sleeps until at least one event is posted; returns and clears those posted. Main loop only. An event that is posted
- * between the caller's last look and the sleep is not lost: the check and the sleep happen with interrupts masked. */
+/* Sleeps until at least one event is posted; returns and clears those posted. Main loop only. An event that
+ * is posted between the caller's last look and the sleep is not lost: the check and the sleep happen with
+ * interrupts masked. */
 uint32_t hal_wait(void);
 
 /* Processor cycles spent asleep in hal_wait() since boot, modulo 2^32. Main loop only. */

@@ -14,8 +14,9 @@ struct hal_noinit {
 /* The words themselves. Main loop. */
 struct hal_noinit *hal_noinit(void);
 
-/* A word that nothing initialises, mixed into the first boot id. An emulator that zero-fills RAM writes a random number to the
- * symbol `boot_seed` before it starts the core (QEMU: -device loader,addr=ADDRESS,data=NUMBER,data-len=4). */
+/* A word that nothing initialises, mixed into the first boot id. An emulator that zero-fills RAM writes a
+ * random number to the symbol `boot_seed` before it starts the core (QEMU: -device
+ * loader,addr=ADDRESS,data=NUMBER,data-len=4). */
 uint32_t hal_noinit_seed(void);
 
 #endif

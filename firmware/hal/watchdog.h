@@ -1,4 +1,5 @@
-/* The independent watchdog: resets the chip when it has not been fed for about two seconds. It cannot be stopped. */
+/* The independent watchdog: resets the chip when it has not been fed for about two seconds. It cannot be
+ * stopped. */
 #ifndef HAL_WATCHDOG_H
 #define HAL_WATCHDOG_H
 

@@ -1,4 +1,5 @@
-/* A ring of bytes that always hands out contiguous blocks (a "bip buffer"), so that a frame is encoded where DMA reads it.
+/* A ring of bytes that always hands out contiguous blocks (a "bip buffer"), so that a frame is encoded where
+ * DMA reads it.
  *
  *     writer ahead:      [......RRRRRRRRRRW.........]     R: committed, read from `tail`
  *                               tail      head    size    W: where a reservation starts
@@ -6,7 +7,8 @@
  *     writer wrapped:    [RRRRW..........RRRRRRRRxxx]     x: too short for what was reserved, skipped;
  *                             head       tail    limit       `limit` says where it starts
  *
- * One writer, one reader; the reader may be an interrupt. head == tail means empty, so the writer never catches up.
+ * One writer, one reader; the reader may be an interrupt. head == tail means empty, so the writer never
+ * catches up.
  */
 #ifndef LIB_BIP_RING_H
 #define LIB_BIP_RING_H
@@ -25,7 +27,8 @@ struct bip_ring {
 
 void bip_ring_init(struct bip_ring *ring, uint8_t *data, size_t size);
 
-/* A contiguous block of n bytes to write to, or NULL when there is no room. A second call replaces the reservation. */
+/* A contiguous block of n bytes to write to, or NULL when there is no room. A second call replaces the
+ * reservation. */
 uint8_t *bip_ring_reserve(struct bip_ring *ring, size_t n);
 
 /* Makes the first n bytes of the reservation readable; n may be 0. */

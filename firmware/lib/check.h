@@ -1,7 +1,7 @@
 /* Two words for failure.
  *
- * verify: the outside lied (a bus, the host). The function returns a code, the caller must look at it, and it is counted.
- * assert: we lied (a caller broke a contract). A fault record is kept and the board restarts.
+ * verify: the outside lied (a bus, the host). The function returns a code, the caller must look at it, and it
+ * is counted. assert: we lied (a caller broke a contract). A fault record is kept and the board restarts.
  */
 #ifndef LIB_CHECK_H
 #define LIB_CHECK_H

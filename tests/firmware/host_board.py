@@ -21,7 +21,7 @@ BURST_US = 400  # a burst of 14 bytes at 400 kHz
 class Mpu6050:
     """Registers of the sensor. Sections refer to RM-MPU-6000A-00."""
 
-    values: Callable[[int], tuple[int, ...]] = lambda n: (n, -n, 8192, 4000, n % 7, -1, -2)
+    values: Callable[[int], tuple[int, ...]] = lambda n: (n % 32768, -(n % 32768), 8192, 4000, n % 7, -1, -2)
     """Sample number -> accelerometer x y z, temperature, gyroscope x y z (4.17 to 4.19), each int16."""
     registers: bytearray = field(default_factory=lambda: Mpu6050.power_on())  # noqa: PLW0108 - the class is not complete yet
     samples: int = 0

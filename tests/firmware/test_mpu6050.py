@@ -179,12 +179,20 @@ def test_another_chip_at_the_address_is_refused(make_board: Callable[..., HostBo
 def test_a_missing_data_ready_wire_is_failing_and_names_the_pin(make_board: Callable[..., HostBoard]) -> None:
     board = make_board()
     board.edges_connected = False
-    board.run(2)
+    board.run(2.4)
     assert board.health().streams[IMU].state == FAILING
     assert any("PB0" in text for text in board.logs())
     board.edges_connected = True
     board.run(2.5)
     assert board.health().streams[IMU].state == STREAMING
+
+
+def test_a_sensor_whose_supply_fails_is_missing_not_unwired(streaming: HostBoard) -> None:
+    streaming.imu.registers = bytearray(128)  # no edges
+    streaming.imu_status = NACK  # and no answer
+    streaming.run(1.5)
+    assert streaming.health().streams[IMU].state == MISSING
+    assert not any("data-ready" in text for text in streaming.logs())
 
 
 def test_a_sensor_that_lost_its_settings_is_configured_again(streaming: HostBoard) -> None:

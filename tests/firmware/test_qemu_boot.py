@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from elves import elf_path
-from firmware.qemu import Qemu
+from firmware.qemu import Qemu, symbol
 from telemetry_protocol import messages
 
 RESET_FAULT = 8
+SP, PC = 13, 15
 # what emulation.md says QEMU does not model and the firmware touches: blocks, never an address outside of one
 UNMODELLED = re.compile(r"(RCC|GPIO[A-I]|I2S2ext|PWR|Flash Int): unimplemented device (read|write) ")
 
@@ -95,7 +96,7 @@ def test_reset_is_answered_and_counts_the_boot_on(qemu: Qemu) -> None:
 def test_a_crash_is_recorded_and_reported_by_the_next_boot(qemu: Qemu) -> None:
     first = qemu.wait_for(messages.Hello)
     mark = len(qemu.received)
-    qemu.jump(0x6000_0000)  # no memory there
+    qemu.crash(PC, 0x6000_0000)  # no memory there
     second = qemu.wait_for(messages.Hello, after=mark)
     assert second.reset_cause == RESET_FAULT
     assert second.boot_id == first.boot_id + 1
@@ -110,3 +111,22 @@ def test_a_crash_is_recorded_and_reported_by_the_next_boot(qemu: Qemu) -> None:
     qemu.command("reset", request=2)
     third = qemu.wait_for(messages.Hello, after=len(qemu.received))
     assert third.reset_cause != RESET_FAULT  # the record is not fresh any more
+
+
+def test_a_failed_assert_takes_the_same_path(qemu: Qemu, elf: Path) -> None:
+    qemu.wait_for(messages.Hello)
+    mark = len(qemu.received)
+    qemu.crash(PC, symbol(elf, "assert_failed") & ~1)
+    assert qemu.wait_for(messages.Hello, after=mark).reset_cause == RESET_FAULT
+    assert qemu.wait_for(messages.Fault, after=mark).cause == 0
+
+
+def test_a_stack_overflow_is_recorded_too(qemu: Qemu, elf: Path) -> None:
+    first = qemu.wait_for(messages.Health)
+    assert first.stack_free > 0
+    mark = len(qemu.received)
+    qemu.crash(SP, symbol(elf, "stack_start") + 8)  # the next interrupt has no room: below lies no memory
+    assert qemu.wait_for(messages.Hello, after=mark).reset_cause == RESET_FAULT
+    fault = qemu.wait_for(messages.Fault, after=mark)
+    assert fault.sp < symbol(elf, "stack_start")
+    assert fault.cfsr != 0

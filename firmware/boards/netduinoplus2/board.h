@@ -18,7 +18,7 @@
 #define BOARD_FLASH_WAIT 5u /* 150 < HCLK <= 168 MHz at 2.7 to 3.6 V: RM0090 table 10 */
 
 /* pins: port letter, number */
-#define BOARD_UART       6 /* USART6 */
+#define BOARD_UART       6      /* USART6 */
 #define BOARD_UART_TX    'C', 6 /* D1 */
 #define BOARD_UART_RX    'C', 7 /* D0 */
 #define BOARD_I2C_SCL    'B', 6 /* SC */

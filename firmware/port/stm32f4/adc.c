@@ -2,7 +2,8 @@
  *
  *     hal_adc_start -> temperature x 16 -> vrefint x 16 -> hal_adc_on_reading
  *
- * RM0383 11, RM0090 13. Sampling 480 cycles at 21 or 24 MHz = 20 us or more; the sensor asks for 10 us (DS10314 table 72).
+ * RM0383 11, RM0090 13. Sampling 480 cycles at 21 or 24 MHz = 20 us or more; the sensor asks for 10 us
+ * (DS10314 table 72).
  */
 #include "hal/adc.h"
 
@@ -90,8 +91,10 @@ void adc_isr(void)
     ADC1->CR2 = ADC_CR2_ADON | ADC_CR2_SWSTART;
 }
 
-/* Typical values: V25 0.76 V and 2.5 mV/degC (DS10314 table 72, DS8626 table 71), reference 1.21 V, as codes at 3.3 V. */
-static const struct hal_adc_calibration typical = {.vrefint = 1502, .temp_30 = 959, .temp_110 = 1207, .factory = false};
+/* Typical values: V25 0.76 V and 2.5 mV/degC (DS10314 table 72, DS8626 table 71), reference 1.21 V, as codes
+ * at 3.3 V. */
+static const struct hal_adc_calibration typical = {
+    .vrefint = 1502, .temp_30 = 959, .temp_110 = 1207, .factory = false};
 
 struct hal_adc_calibration hal_adc_calibration(void)
 {

@@ -7,8 +7,9 @@
 #define HSI_HZ            16000000u
 #define EMULATOR_CLOCK_HZ 168000000u /* QEMU's netduinoplus2, whatever RCC says */
 
-/* Bounds of the waits, in reads of the register (3 cycles or more each at 16 MHz). HSI and PLL are ready after 4 us and
- * 300 us, a crystal after some milliseconds (DS10314 6.3.8 to 6.3.11, DS8626 5.3.8 to 5.3.11). */
+/* Bounds of the waits, in reads of the register (3 cycles or more each at 16 MHz). HSI and PLL are ready
+ * after 4 us and 300 us, a crystal after some milliseconds (DS10314 6.3.8 to 6.3.11, DS8626 5.3.8 to 5.3.11).
+ */
 #define READY_READS     10000u
 #define HSE_READY_READS 200000u
 

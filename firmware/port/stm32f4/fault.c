@@ -1,6 +1,7 @@
 /* Crash record: written by the fault handler or a failed assert, read after the reset that follows at once.
  *
- *     fault or assert -> record, fresh = 1 -> reset -> hal_fault_start(): CRC right? keep it : none; fresh led to this boot
+ *     fault or assert -> record, fresh = 1 -> reset -> hal_fault_start(): CRC right? keep it : none; fresh
+ * led to this boot
  */
 #include "hal/fault.h"
 
@@ -27,10 +28,10 @@ static bool was_fresh;
 static uint32_t checksum(void)
 {
     /* FNV-1a over words: this guards against random RAM, not against a line */
-    const uint32_t *word = (const uint32_t *)&kept;
+    const uint32_t *words = (const uint32_t *)&kept;
     uint32_t h = 2166136261u;
-    for (; word < &kept.check; word++) {
-        h = (h ^ *word) * 16777619u;
+    for (size_t i = 0; i < offsetof(struct kept, check) / sizeof *words; i++) {
+        h = (h ^ words[i]) * 16777619u;
     }
     return h;
 }
@@ -60,7 +61,8 @@ __attribute__((used)) static _Noreturn void fault_record(const uint32_t *sp, uin
         .mmfar = SCB->MMFAR,
         .bfar = SCB->BFAR,
     };
-    if (sp >= stack_start && sp + STACKED_WORDS <= stack_end) { /* else the stack has overflowed: nothing was stacked */
+    if (sp >= stack_start &&
+        sp + STACKED_WORDS <= stack_end) { /* else the stack has overflowed: nothing was stacked */
         record.lr = sp[STACKED_LR];
         record.pc = sp[STACKED_PC];
         record.psr = sp[STACKED_PSR];
@@ -115,6 +117,12 @@ void hal_fault_start(uint32_t boot_id)
     SCB->CCR |= SCB_CCR_DIV_0_TRP;
 }
 
-const struct hal_fault *hal_fault_record(void) { return kept.magic == MAGIC ? &kept.record : NULL; }
+const struct hal_fault *hal_fault_record(void)
+{
+    return kept.magic == MAGIC ? &kept.record : NULL;
+}
 
-bool hal_fault_is_fresh(void) { return was_fresh; }
+bool hal_fault_is_fresh(void)
+{
+    return was_fresh;
+}

@@ -5,7 +5,10 @@
 enum { MODE_INPUT = 0, MODE_OUTPUT = 1, MODE_ALTERNATE = 2 };
 enum { SPEED_FAST = 2 };
 
-static struct gpio *gpio_of(char port) { return GPIO(port - 'A'); }
+static struct gpio *gpio_of(char port)
+{
+    return GPIO(port - 'A');
+}
 
 static uint32_t with_field(uint32_t value, unsigned pin, uint32_t field)
 {
@@ -23,7 +26,10 @@ static void set_mode(char port, unsigned pin, uint32_t mode, bool open_drain, en
     gpio->MODER = with_field(gpio->MODER, pin, mode);
 }
 
-void gpio_input(char port, unsigned pin, enum gpio_pull pull) { set_mode(port, pin, MODE_INPUT, false, pull); }
+void gpio_input(char port, unsigned pin, enum gpio_pull pull)
+{
+    set_mode(port, pin, MODE_INPUT, false, pull);
+}
 
 void gpio_output(char port, unsigned pin, bool open_drain, bool high)
 {
@@ -43,6 +49,12 @@ void gpio_alternate(char port, unsigned pin, unsigned function, bool open_drain,
     set_mode(port, pin, MODE_ALTERNATE, open_drain, pull);
 }
 
-void gpio_write(char port, unsigned pin, bool high) { gpio_of(port)->BSRR = high ? BIT(pin) : BIT(pin + 16u); }
+void gpio_write(char port, unsigned pin, bool high)
+{
+    gpio_of(port)->BSRR = high ? BIT(pin) : BIT(pin + 16u);
+}
 
-bool gpio_read(char port, unsigned pin) { return (gpio_of(port)->IDR & BIT(pin)) != 0; }
+bool gpio_read(char port, unsigned pin)
+{
+    return (gpio_of(port)->IDR & BIT(pin)) != 0;
+}

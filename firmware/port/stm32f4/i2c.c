@@ -1,15 +1,16 @@
 /* I2C controller, 400 kHz: interrupts for the address phases, DMA for what is read.
  *
  *     write register:  START -SB-> address -ADDR-> register -BTF-> byte -BTF-> ... -BTF-> STOP
- *     read register:   START -SB-> address -ADDR-> register -BTF-> START -SB-> address+R -ADDR-> bytes by DMA -TC-> STOP
+ *     read register:   START -SB-> address -ADDR-> register -BTF-> START -SB-> address+R -ADDR-> bytes by DMA
+ * -TC-> STOP
  *
  * Reception, RM0383 18.3.3 and 18.3.7 (RM0090 27.3.3, 27.3.7):
- *   N >= 2: ACK on, DMA with LAST, so that the controller itself answers the last byte with NACK; STOP at DMA transfer complete.
- *   N == 1: DMA is of no use (LAST acts on the byte before the end). ACK off before ADDR is cleared, STOP right after, with
- *           interrupts masked in between, then RXNE.
- * BTF is cleared by reading DR: it would else stay set, and the interrupt pending, until the start or stop condition is out.
- * BERR in controller mode can be spurious (ES0182, ES0287: "Spurious bus error detection in controller mode"): it is counted and
- * cleared, the transfer goes on; a real one ends in the time-out.
+ *   N >= 2: ACK on, DMA with LAST, so that the controller itself answers the last byte with NACK; STOP at DMA
+ * transfer complete. N == 1: DMA is of no use (LAST acts on the byte before the end). ACK off before ADDR is
+ * cleared, STOP right after, with interrupts masked in between, then RXNE. BTF is cleared by reading DR: it
+ * would else stay set, and the interrupt pending, until the start or stop condition is out. BERR in
+ * controller mode can be spurious (ES0182, ES0287: "Spurious bus error detection in controller mode"): it is
+ * counted and cleared, the transfer goes on; a real one ends in the time-out.
  */
 #include "hal/i2c.h"
 
@@ -77,9 +78,15 @@ bool hal_i2c_open(void)
     return true;
 }
 
-uint32_t hal_i2c_rate(void) { return RATE_HZ; }
+uint32_t hal_i2c_rate(void)
+{
+    return RATE_HZ;
+}
 
-struct hal_i2c_errors hal_i2c_errors(void) { return bus.errors; }
+struct hal_i2c_errors hal_i2c_errors(void)
+{
+    return bus.errors;
+}
 
 bool hal_i2c_start(const struct transfer *transfer)
 {
@@ -106,7 +113,10 @@ static void finish(enum transfer_status status)
     bus.transfer->done(bus.transfer->context, status);
 }
 
-static void stop(void) { I2C1->CR1 = I2C_CR1_PE | I2C_CR1_STOP; }
+static void stop(void)
+{
+    I2C1->CR1 = I2C_CR1_PE | I2C_CR1_STOP;
+}
 
 static void stop_dma(void)
 {
@@ -129,8 +139,8 @@ static void start_reception(void)
     struct dma_stream *stream = &DMA1->S[DMA_STREAM];
     stream->M0AR = (uint32_t)bus.transfer->data;
     stream->NDTR = bus.transfer->size;
-    stream->CR = DMA_CHANNEL << DMA_SxCR_CHSEL_Pos | DMA_SxCR_PL_HIGH | DMA_SxCR_MINC | DMA_SxCR_TCIE | DMA_SxCR_TEIE |
-                 DMA_SxCR_EN;
+    stream->CR = DMA_CHANNEL << DMA_SxCR_CHSEL_Pos | DMA_SxCR_PL_HIGH | DMA_SxCR_MINC | DMA_SxCR_TCIE |
+                 DMA_SxCR_TEIE | DMA_SxCR_EN;
     I2C1->CR2 |= I2C_CR2_DMAEN | I2C_CR2_LAST;
     (void)I2C1->SR2; /* clears ADDR: reception starts */
 }

@@ -13,7 +13,10 @@ uint32_t hal_irq_save(void)
     return state;
 }
 
-void hal_irq_restore(uint32_t state) { __asm volatile("msr primask, %0" ::"r"(state) : "memory"); }
+void hal_irq_restore(uint32_t state)
+{
+    __asm volatile("msr primask, %0" ::"r"(state) : "memory");
+}
 
 void hal_post(uint32_t posted)
 {
@@ -24,9 +27,9 @@ void hal_post(uint32_t posted)
 
 uint32_t hal_wait(void)
 {
-    /* WFI with interrupts masked still wakes on a pending one, which runs after the unmask: nothing can come between the
-     * check and the sleep. The system timer goes on while the core sleeps, so it also tells for how long. A tick wakes
-     * the core, so it wraps at most once a sleep. */
+    /* WFI with interrupts masked still wakes on a pending one, which runs after the unmask: nothing can come
+     * between the check and the sleep. The system timer goes on while the core sleeps, so it also tells for
+     * how long. A tick wakes the core, so it wraps at most once a sleep. */
     uint32_t period = SYSTICK->LOAD + 1u;
     uint32_t asleep = cycles_asleep;
     uint32_t found;
@@ -49,4 +52,7 @@ uint32_t hal_wait(void)
     return found;
 }
 
-uint32_t hal_cycles_asleep(void) { return cycles_asleep; }
+uint32_t hal_cycles_asleep(void)
+{
+    return cycles_asleep;
+}

@@ -13,6 +13,9 @@ static inline void nvic_enable(enum irq irq, uint8_t priority)
     NVIC->ISER[irq / 32] = BIT(irq % 32);
 }
 
-static inline void nvic_pend(enum irq irq) { NVIC->ISPR[irq / 32] = BIT(irq % 32); }
+static inline void nvic_pend(enum irq irq)
+{
+    NVIC->ISPR[irq / 32] = BIT(irq % 32);
+}
 
 #endif

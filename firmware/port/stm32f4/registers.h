@@ -1,5 +1,6 @@
-/* The registers this port touches, and no others. Names and offsets as in RM0383 (STM32F411) and RM0090 (STM32F405); the
- * core's as in PM0214 and the ARMv7-M Architecture Reference Manual. Where the two chips differ it says so.
+/* The registers this port touches, and no others. Names and offsets as in RM0383 (STM32F411) and RM0090
+ * (STM32F405); the core's as in PM0214 and the ARMv7-M Architecture Reference Manual. Where the two chips
+ * differ it says so.
  */
 #ifndef PORT_REGISTERS_H
 #define PORT_REGISTERS_H
@@ -11,47 +12,50 @@
 
 /* ---- reset and clock control, RM0383 6.3 / RM0090 7.3 */
 struct rcc {
-    volatile uint32_t CR, PLLCFGR, CFGR, CIR, AHB1RSTR, AHB2RSTR, AHB3RSTR, reserved0, APB1RSTR, APB2RSTR, reserved1[2];
+    volatile uint32_t CR, PLLCFGR, CFGR, CIR, AHB1RSTR, AHB2RSTR, AHB3RSTR, reserved0, APB1RSTR, APB2RSTR,
+        reserved1[2];
     volatile uint32_t AHB1ENR, AHB2ENR, AHB3ENR, reserved2, APB1ENR, APB2ENR, reserved3[2];
-    volatile uint32_t AHB1LPENR, AHB2LPENR, AHB3LPENR, reserved4, APB1LPENR, APB2LPENR, reserved5[2], BDCR, CSR;
+    volatile uint32_t AHB1LPENR, AHB2LPENR, AHB3LPENR, reserved4, APB1LPENR, APB2LPENR, reserved5[2], BDCR,
+        CSR;
 };
-#define RCC                 ((struct rcc *)0x40023800u)
-#define RCC_CR_HSION        BIT(0)
-#define RCC_CR_HSIRDY       BIT(1)
-#define RCC_CR_HSEON        BIT(16)
-#define RCC_CR_HSERDY       BIT(17)
-#define RCC_CR_HSEBYP       BIT(18)
-#define RCC_CR_PLLON        BIT(24)
-#define RCC_CR_PLLRDY       BIT(25)
-#define RCC_PLLCFGR_PLLSRC  BIT(22)
-#define RCC_CFGR_SW_PLL     (2u << 0)
-#define RCC_CFGR_SWS        (3u << 2)
-#define RCC_CFGR_SWS_PLL    (2u << 2)
-#define RCC_CFGR_HPRE_Pos   4u
-#define RCC_CFGR_PPRE1_Pos  10u
-#define RCC_CFGR_PPRE2_Pos  13u
-#define RCC_CFGR_PPRE_DIV1  0u
-#define RCC_CFGR_PPRE_DIV2  4u
-#define RCC_CFGR_PPRE_DIV4  5u
-#define RCC_AHB1ENR_DMA1EN  BIT(21)
-#define RCC_AHB1ENR_DMA2EN  BIT(22)
+#define RCC                  ((struct rcc *)0x40023800u)
+#define RCC_CR_HSION         BIT(0)
+#define RCC_CR_HSIRDY        BIT(1)
+#define RCC_CR_HSEON         BIT(16)
+#define RCC_CR_HSERDY        BIT(17)
+#define RCC_CR_HSEBYP        BIT(18)
+#define RCC_CR_PLLON         BIT(24)
+#define RCC_CR_PLLRDY        BIT(25)
+#define RCC_PLLCFGR_PLLSRC   BIT(22)
+#define RCC_CFGR_SW_PLL      (2u << 0)
+#define RCC_CFGR_SWS         (3u << 2)
+#define RCC_CFGR_SWS_PLL     (2u << 2)
+#define RCC_CFGR_HPRE_Pos    4u
+#define RCC_CFGR_PPRE1_Pos   10u
+#define RCC_CFGR_PPRE2_Pos   13u
+#define RCC_CFGR_PPRE_DIV1   0u
+#define RCC_CFGR_PPRE_DIV2   4u
+#define RCC_CFGR_PPRE_DIV4   5u
+#define RCC_AHB1ENR_DMA1EN   BIT(21)
+#define RCC_AHB1ENR_DMA2EN   BIT(22)
 #define RCC_APB1ENR_USART2EN BIT(17)
-#define RCC_APB1ENR_I2C1EN  BIT(21)
-#define RCC_APB1ENR_PWREN   BIT(28)
+#define RCC_APB1ENR_I2C1EN   BIT(21)
+#define RCC_APB1ENR_PWREN    BIT(28)
 #define RCC_APB2ENR_USART1EN BIT(4)
 #define RCC_APB2ENR_USART6EN BIT(5)
-#define RCC_APB2ENR_ADC1EN  BIT(8)
+#define RCC_APB2ENR_ADC1EN   BIT(8)
 #define RCC_APB2ENR_SYSCFGEN BIT(14)
-#define RCC_CSR_RMVF        BIT(24)
-#define RCC_CSR_BORRSTF     BIT(25)
-#define RCC_CSR_PINRSTF     BIT(26)
-#define RCC_CSR_PORRSTF     BIT(27)
-#define RCC_CSR_SFTRSTF     BIT(28)
-#define RCC_CSR_IWDGRSTF    BIT(29)
-#define RCC_CSR_WWDGRSTF    BIT(30)
-#define RCC_CSR_LPWRRSTF    BIT(31)
+#define RCC_CSR_RMVF         BIT(24)
+#define RCC_CSR_BORRSTF      BIT(25)
+#define RCC_CSR_PINRSTF      BIT(26)
+#define RCC_CSR_PORRSTF      BIT(27)
+#define RCC_CSR_SFTRSTF      BIT(28)
+#define RCC_CSR_IWDGRSTF     BIT(29)
+#define RCC_CSR_WWDGRSTF     BIT(30)
+#define RCC_CSR_LPWRRSTF     BIT(31)
 
-/* ---- power, RM0383 5.4 / RM0090 5.4. VOS: two bits on the F411, one (bit 14) on the F405; writing 3 is scale 1 on both */
+/* ---- power, RM0383 5.4 / RM0090 5.4. VOS: two bits on the F411, one (bit 14) on the F405; writing 3 is
+ * scale 1 on both */
 struct pwr {
     volatile uint32_t CR, CSR;
 };
@@ -62,10 +66,10 @@ struct pwr {
 struct flash {
     volatile uint32_t ACR, KEYR, OPTKEYR, SR, CR, OPTCR;
 };
-#define FLASH           ((struct flash *)0x40023C00u)
+#define FLASH            ((struct flash *)0x40023C00u)
 #define FLASH_ACR_PRFTEN BIT(8)
-#define FLASH_ACR_ICEN  BIT(9)
-#define FLASH_ACR_DCEN  BIT(10)
+#define FLASH_ACR_ICEN   BIT(9)
+#define FLASH_ACR_DCEN   BIT(10)
 
 /* ---- GPIO, RM0383 8.4 / RM0090 8.4 */
 struct gpio {
@@ -91,22 +95,22 @@ struct dma {
     volatile uint32_t LISR, HISR, LIFCR, HIFCR;
     struct dma_stream S[8];
 };
-#define DMA1                ((struct dma *)0x40026000u)
-#define DMA2                ((struct dma *)0x40026400u)
-#define DMA_SxCR_EN         BIT(0)
-#define DMA_SxCR_TEIE       BIT(2)
-#define DMA_SxCR_TCIE       BIT(4)
+#define DMA1                       ((struct dma *)0x40026000u)
+#define DMA2                       ((struct dma *)0x40026400u)
+#define DMA_SxCR_EN                BIT(0)
+#define DMA_SxCR_TEIE              BIT(2)
+#define DMA_SxCR_TCIE              BIT(4)
 #define DMA_SxCR_DIR_TO_PERIPHERAL (1u << 6)
-#define DMA_SxCR_MINC       BIT(10)
-#define DMA_SxCR_PL_HIGH    (2u << 16)
-#define DMA_SxCR_CHSEL_Pos  25u
+#define DMA_SxCR_MINC              BIT(10)
+#define DMA_SxCR_PL_HIGH           (2u << 16)
+#define DMA_SxCR_CHSEL_Pos         25u
 /* flags of one stream, before the shift of dma_flag_shift() */
-#define DMA_FEIF BIT(0)
+#define DMA_FEIF  BIT(0)
 #define DMA_DMEIF BIT(2)
-#define DMA_TEIF BIT(3)
-#define DMA_HTIF BIT(4)
-#define DMA_TCIF BIT(5)
-#define DMA_ALL  (DMA_FEIF | DMA_DMEIF | DMA_TEIF | DMA_HTIF | DMA_TCIF)
+#define DMA_TEIF  BIT(3)
+#define DMA_HTIF  BIT(4)
+#define DMA_TCIF  BIT(5)
+#define DMA_ALL   (DMA_FEIF | DMA_DMEIF | DMA_TEIF | DMA_HTIF | DMA_TCIF)
 
 /* ---- USART, RM0383 19.6 / RM0090 30.6 */
 struct usart {
@@ -134,38 +138,38 @@ struct usart {
 struct i2c {
     volatile uint32_t CR1, CR2, OAR1, OAR2, DR, SR1, SR2, CCR, TRISE, FLTR;
 };
-#define I2C1              ((struct i2c *)0x40005400u)
-#define I2C_CR1_PE        BIT(0)
-#define I2C_CR1_START     BIT(8)
-#define I2C_CR1_STOP      BIT(9)
-#define I2C_CR1_ACK       BIT(10)
-#define I2C_CR1_SWRST     BIT(15)
-#define I2C_CR2_ITERREN   BIT(8)
-#define I2C_CR2_ITEVTEN   BIT(9)
-#define I2C_CR2_ITBUFEN   BIT(10)
-#define I2C_CR2_DMAEN     BIT(11)
-#define I2C_CR2_LAST      BIT(12)
-#define I2C_SR1_SB        BIT(0)
-#define I2C_SR1_ADDR      BIT(1)
-#define I2C_SR1_BTF       BIT(2)
-#define I2C_SR1_RXNE      BIT(6)
-#define I2C_SR1_TXE       BIT(7)
-#define I2C_SR1_BERR      BIT(8)
-#define I2C_SR1_ARLO      BIT(9)
-#define I2C_SR1_AF        BIT(10)
-#define I2C_SR1_OVR       BIT(11)
-#define I2C_SR2_BUSY      BIT(1)
-#define I2C_CCR_FS        BIT(15)
+#define I2C1            ((struct i2c *)0x40005400u)
+#define I2C_CR1_PE      BIT(0)
+#define I2C_CR1_START   BIT(8)
+#define I2C_CR1_STOP    BIT(9)
+#define I2C_CR1_ACK     BIT(10)
+#define I2C_CR1_SWRST   BIT(15)
+#define I2C_CR2_ITERREN BIT(8)
+#define I2C_CR2_ITEVTEN BIT(9)
+#define I2C_CR2_ITBUFEN BIT(10)
+#define I2C_CR2_DMAEN   BIT(11)
+#define I2C_CR2_LAST    BIT(12)
+#define I2C_SR1_SB      BIT(0)
+#define I2C_SR1_ADDR    BIT(1)
+#define I2C_SR1_BTF     BIT(2)
+#define I2C_SR1_RXNE    BIT(6)
+#define I2C_SR1_TXE     BIT(7)
+#define I2C_SR1_BERR    BIT(8)
+#define I2C_SR1_ARLO    BIT(9)
+#define I2C_SR1_AF      BIT(10)
+#define I2C_SR1_OVR     BIT(11)
+#define I2C_SR2_BUSY    BIT(1)
+#define I2C_CCR_FS      BIT(15)
 
 /* ---- ADC, RM0383 11.12 / RM0090 13.13 */
 struct adc {
     volatile uint32_t SR, CR1, CR2, SMPR1, SMPR2, JOFR[4], HTR, LTR, SQR1, SQR2, SQR3, JSQR, JDR[4], DR;
 };
-#define ADC1                ((struct adc *)0x40012000u)
-#define ADC_SR_EOC          BIT(1)
-#define ADC_CR1_EOCIE       BIT(5)
-#define ADC_CR2_ADON        BIT(0)
-#define ADC_CR2_SWSTART     BIT(30)
+#define ADC1            ((struct adc *)0x40012000u)
+#define ADC_SR_EOC      BIT(1)
+#define ADC_CR1_EOCIE   BIT(5)
+#define ADC_CR2_ADON    BIT(0)
+#define ADC_CR2_SWSTART BIT(30)
 struct adc_common {
     volatile uint32_t CSR, CCR;
 };
@@ -206,11 +210,11 @@ struct scb {
     volatile uint8_t SHPR[12];
     volatile uint32_t SHCSR, CFSR, HFSR, DFSR, MMFAR, BFAR;
 };
-#define SCB                  ((struct scb *)0xE000ED00u)
-#define SCB_ICSR_PENDSTSET   BIT(26)
-#define SCB_AIRCR_VECTKEY    (0x05FAu << 16)
+#define SCB                   ((struct scb *)0xE000ED00u)
+#define SCB_ICSR_PENDSTSET    BIT(26)
+#define SCB_AIRCR_VECTKEY     (0x05FAu << 16)
 #define SCB_AIRCR_SYSRESETREQ BIT(2)
-#define SCB_CCR_DIV_0_TRP    BIT(4)
+#define SCB_CCR_DIV_0_TRP     BIT(4)
 #define SCB_SHCSR_MEMFAULTENA BIT(16)
 #define SCB_SHCSR_BUSFAULTENA BIT(17)
 #define SCB_SHCSR_USGFAULTENA BIT(18)

@@ -58,13 +58,25 @@ void hal_system_start(void)
 #endif
 }
 
-const struct hal_system *hal_system(void) { return &info; }
+const struct hal_system *hal_system(void)
+{
+    return &info;
+}
 
-const struct clocks *port_clocks(void) { return &clocks; }
+const struct clocks *port_clocks(void)
+{
+    return &clocks;
+}
 
-struct hal_noinit *hal_noinit(void) { return &noinit; }
+struct hal_noinit *hal_noinit(void)
+{
+    return &noinit;
+}
 
-uint32_t hal_noinit_seed(void) { return boot_seed; }
+uint32_t hal_noinit_seed(void)
+{
+    return boot_seed;
+}
 
 _Noreturn void hal_system_reset(void)
 {

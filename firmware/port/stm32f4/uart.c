@@ -1,9 +1,12 @@
 /* UART: transmission by DMA (or by interrupt, on an emulator without DMA), reception by interrupt.
  *
- *     hal_uart_send -> [DMA moves the block] -> transfer complete: hal_uart_on_sent --+-> hal_uart_send again: no gap
- *                                                                                    +-> else wait for TC: hal_uart_on_drained
+ *     hal_uart_send -> [DMA moves the block] -> transfer complete: hal_uart_on_sent --+-> hal_uart_send
+ * again: no gap
+ *                                                                                    +-> else wait for TC:
+ * hal_uart_on_drained
  *
- * At transfer complete the last two bytes are still in the data and the shift register. RM0383 19.3, RM0090 30.3.
+ * At transfer complete the last two bytes are still in the data and the shift register. RM0383 19.3,
+ * RM0090 30.3.
  */
 #include "hal/uart.h"
 
@@ -100,7 +103,10 @@ uint32_t hal_uart_open(uint32_t baud)
     return HW_CLOCK_HZ / divider;
 }
 
-uint32_t hal_uart_baud_max(void) { return HW_CLOCK_HZ / OVERSAMPLING; }
+uint32_t hal_uart_baud_max(void)
+{
+    return HW_CLOCK_HZ / OVERSAMPLING;
+}
 
 void hal_uart_send(const uint8_t *data, size_t n)
 {
@@ -113,8 +119,8 @@ void hal_uart_send(const uint8_t *data, size_t n)
         stream->M0AR = (uint32_t)data;
         stream->NDTR = n;
         __asm volatile("dmb" ::: "memory"); /* the block is in memory before DMA reads it */
-        stream->CR = HW_DMA_CHANNEL << DMA_SxCR_CHSEL_Pos | DMA_SxCR_MINC | DMA_SxCR_DIR_TO_PERIPHERAL | DMA_SxCR_TCIE |
-                     DMA_SxCR_TEIE | DMA_SxCR_EN;
+        stream->CR = HW_DMA_CHANNEL << DMA_SxCR_CHSEL_Pos | DMA_SxCR_MINC | DMA_SxCR_DIR_TO_PERIPHERAL |
+                     DMA_SxCR_TCIE | DMA_SxCR_TEIE | DMA_SxCR_EN;
     } else {
         uart.next = data;
         uart.left = n;
@@ -123,9 +129,15 @@ void hal_uart_send(const uint8_t *data, size_t n)
     }
 }
 
-bool hal_uart_drained(void) { return !uart.sending && (HW->SR & USART_SR_TC) != 0; }
+bool hal_uart_drained(void)
+{
+    return !uart.sending && (HW->SR & USART_SR_TC) != 0;
+}
 
-struct hal_uart_errors hal_uart_errors(void) { return uart.errors; }
+struct hal_uart_errors hal_uart_errors(void)
+{
+    return uart.errors;
+}
 
 static void block_sent(void)
 {

@@ -1,5 +1,6 @@
-/* Vector table, PM0214 2.3.4 and RM0383 table 37 / RM0090 table 62. Each board uses one UART and one EXTI line: the vectors of
- * all candidates lead to the same handler, and only the one in use is enabled. An exception without a handler is a fault. */
+/* Vector table, PM0214 2.3.4 and RM0383 table 37 / RM0090 table 62. Each board uses one UART and one EXTI
+ * line: the vectors of all candidates lead to the same handler, and only the one in use is enabled. An
+ * exception without a handler is a fault. */
 #include "vectors.h"
 
 #include "registers.h"
@@ -25,7 +26,7 @@ __attribute__((section(".vectors"), used)) const struct vector_table vector_tabl
     .interrupts =
         {
             [0 ... 5] = fault_isr,
-            [IRQ_EXTI0 ... IRQ_EXTI4] = data_ready_isr,
+            [IRQ_EXTI0... IRQ_EXTI4] = data_ready_isr,
             [IRQ_DMA1_STREAM0] = i2c_dma_isr,
             [12 ... 16] = fault_isr,
             [IRQ_DMA1_STREAM6] = uart_dma_isr,
@@ -36,11 +37,11 @@ __attribute__((section(".vectors"), used)) const struct vector_table vector_tabl
             [IRQ_I2C1_EV] = i2c_event_isr,
             [IRQ_I2C1_ER] = i2c_error_isr,
             [33 ... 36] = fault_isr,
-            [IRQ_USART1 ... IRQ_USART2] = uart_isr,
+            [IRQ_USART1... IRQ_USART2] = uart_isr,
             [39] = fault_isr,
             [IRQ_EXTI15_10] = data_ready_isr,
             [41 ... 68] = fault_isr,
-            [IRQ_DMA2_STREAM6 ... IRQ_DMA2_STREAM7] = uart_dma_isr,
+            [IRQ_DMA2_STREAM6... IRQ_DMA2_STREAM7] = uart_dma_isr,
             [IRQ_USART6] = uart_isr,
             [72 ... IRQ_COUNT - 1] = fault_isr,
         },

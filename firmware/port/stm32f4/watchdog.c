@@ -3,7 +3,8 @@
 
 #include "registers.h"
 
-/* LSI is 17 to 47 kHz (DS10314 table 43): 1023 counts of 64 cycles last 1.4 to 3.9 s, 2.0 s at the nominal 32 kHz. */
+/* LSI is 17 to 47 kHz (DS10314 table 43): 1023 counts of 64 cycles last 1.4 to 3.9 s, 2.0 s at the nominal 32
+ * kHz. */
 #define PRESCALER_64 4u
 #define RELOAD       1023u
 
@@ -16,4 +17,7 @@ void hal_watchdog_start(void)
     hal_watchdog_feed();
 }
 
-void hal_watchdog_feed(void) { IWDG->KR = IWDG_KR_FEED; }
+void hal_watchdog_feed(void)
+{
+    IWDG->KR = IWDG_KR_FEED;
+}

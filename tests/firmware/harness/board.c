@@ -16,8 +16,8 @@
  *
  * Every command ends with the main loop running until no event is left, and answers
  *     BLOCK TRANSFER ADC RESET FEEDS
- * BLOCK: bytes handed to the UART and not yet `sent`, or -.  TRANSFER: r:ADDRESS:REG:SIZE, w:ADDRESS:REG:HEX or -.
- * ADC: 1 while a series is under way.  RESET: 1 after hal_system_reset().  FEEDS: of the watchdog.
+ * BLOCK: bytes handed to the UART and not yet `sent`, or -.  TRANSFER: r:ADDRESS:REG:SIZE, w:ADDRESS:REG:HEX
+ * or -. ADC: 1 while a series is under way.  RESET: 1 after hal_system_reset().  FEEDS: of the watchdog.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,24 +68,45 @@ _Noreturn void assert_failed(void)
     abort();
 }
 
-uint32_t hal_irq_save(void) { return board.masked++; }
+uint32_t hal_irq_save(void)
+{
+    return board.masked++;
+}
 void hal_irq_restore(uint32_t state)
 {
     if (state != --board.masked) {
         assert_failed(); /* not nested properly */
     }
 }
-void hal_post(uint32_t events) { board.events |= events; }
-uint32_t hal_wait(void) { abort(); }
-uint32_t hal_cycles_asleep(void) { return (uint32_t)(board.now_us * 96u * 3u / 4u); } /* three quarters asleep */
+void hal_post(uint32_t events)
+{
+    board.events |= events;
+}
+uint32_t hal_wait(void)
+{
+    abort();
+}
+uint32_t hal_cycles_asleep(void)
+{
+    return (uint32_t)(board.now_us * 96u * 3u / 4u);
+} /* three quarters asleep */
 
 void hal_time_start(void) {}
-uint64_t hal_time_us(void) { return board.now_us; }
+uint64_t hal_time_us(void)
+{
+    return board.now_us;
+}
 
-static struct hal_system chip = {
-    .board = "host", .clock_hz = 96000000u, .tx_dma = true, .reset_cause = HAL_RESET_POWER_ON, .uid = "unique-id-12"};
+static struct hal_system chip = {.board = "host",
+                                 .clock_hz = 96000000u,
+                                 .tx_dma = true,
+                                 .reset_cause = HAL_RESET_POWER_ON,
+                                 .uid = "unique-id-12"};
 void hal_system_start(void) {}
-const struct hal_system *hal_system(void) { return &chip; }
+const struct hal_system *hal_system(void)
+{
+    return &chip;
+}
 static void show(void);
 _Noreturn void hal_system_reset(void)
 {
@@ -93,20 +114,50 @@ _Noreturn void hal_system_reset(void)
     show();
     exit(0);
 }
-uint32_t hal_system_ram_hash(void) { return 0x12345678; }
-size_t hal_system_stack_free(void) { return 1000; }
-struct hal_noinit *hal_noinit(void) { return &board.noinit; }
-uint32_t hal_noinit_seed(void) { return 7; }
+uint32_t hal_system_ram_hash(void)
+{
+    return 0x12345678;
+}
+size_t hal_system_stack_free(void)
+{
+    return 1000;
+}
+struct hal_noinit *hal_noinit(void)
+{
+    return &board.noinit;
+}
+uint32_t hal_noinit_seed(void)
+{
+    return 7;
+}
 
 void hal_watchdog_start(void) {}
-void hal_watchdog_feed(void) { board.feeds++; }
+void hal_watchdog_feed(void)
+{
+    board.feeds++;
+}
 
-void hal_fault_start(uint32_t boot_id) { (void)boot_id; }
-const struct hal_fault *hal_fault_record(void) { return NULL; }
-bool hal_fault_is_fresh(void) { return false; }
+void hal_fault_start(uint32_t boot_id)
+{
+    (void)boot_id;
+}
+const struct hal_fault *hal_fault_record(void)
+{
+    return NULL;
+}
+bool hal_fault_is_fresh(void)
+{
+    return false;
+}
 
-uint32_t hal_uart_open(uint32_t baud) { return board.baud != 0 ? board.baud : baud; }
-uint32_t hal_uart_baud_max(void) { return 3000000u; }
+uint32_t hal_uart_open(uint32_t baud)
+{
+    return board.baud != 0 ? board.baud : baud;
+}
+uint32_t hal_uart_baud_max(void)
+{
+    return 3000000u;
+}
 void hal_uart_send(const uint8_t *data, size_t n)
 {
     if (board.block != NULL || n == 0) {
@@ -115,10 +166,19 @@ void hal_uart_send(const uint8_t *data, size_t n)
     board.block = data;
     board.block_size = n;
 }
-bool hal_uart_drained(void) { return board.block == NULL; }
-struct hal_uart_errors hal_uart_errors(void) { return board.uart_errors; }
+bool hal_uart_drained(void)
+{
+    return board.block == NULL;
+}
+struct hal_uart_errors hal_uart_errors(void)
+{
+    return board.uart_errors;
+}
 
-bool hal_i2c_open(void) { return board.bus; }
+bool hal_i2c_open(void)
+{
+    return board.bus;
+}
 bool hal_i2c_start(const struct transfer *transfer)
 {
     if (board.transfer != NULL) {
@@ -143,14 +203,29 @@ void hal_i2c_poll(uint64_t now_us)
         finish(TRANSFER_TIMEOUT);
     }
 }
-bool hal_i2c_recover(void) { return !board.stuck; }
-uint32_t hal_i2c_rate(void) { return 400000u; }
-struct hal_i2c_errors hal_i2c_errors(void) { return board.bus_errors; }
+bool hal_i2c_recover(void)
+{
+    return !board.stuck;
+}
+uint32_t hal_i2c_rate(void)
+{
+    return 400000u;
+}
+struct hal_i2c_errors hal_i2c_errors(void)
+{
+    return board.bus_errors;
+}
 
 void hal_data_ready_open(void) {}
-const char *hal_data_ready_pin(void) { return "PB0"; }
+const char *hal_data_ready_pin(void)
+{
+    return "PB0";
+}
 
-bool hal_adc_open(void) { return board.adc; }
+bool hal_adc_open(void)
+{
+    return board.adc;
+}
 bool hal_adc_start(void)
 {
     bool start = !board.converting;
@@ -161,7 +236,10 @@ struct hal_adc_calibration hal_adc_calibration(void)
 {
     return (struct hal_adc_calibration){.vrefint = 1500, .temp_30 = 950, .temp_110 = 1200, .factory = true};
 }
-uint32_t hal_adc_noise(uint32_t seed) { return seed + 1u; }
+uint32_t hal_adc_noise(uint32_t seed)
+{
+    return seed + 1u;
+}
 
 /* ---- commands */
 
@@ -188,7 +266,10 @@ static void show(void)
     fflush(stdout);
 }
 
-static unsigned nibble(char c) { return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a' + 10); }
+static unsigned nibble(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a' + 10);
+}
 
 static size_t parse_hex(const char *text, uint8_t *out, size_t room)
 {

@@ -15,9 +15,18 @@ _Noreturn void assert_failed(void)
     abort();
 }
 
-void hal_post(uint32_t events) { (void)events; }
-uint32_t hal_irq_save(void) { return 0; }
-void hal_irq_restore(uint32_t state) { (void)state; }
+void hal_post(uint32_t events)
+{
+    (void)events;
+}
+uint32_t hal_irq_save(void)
+{
+    return 0;
+}
+void hal_irq_restore(uint32_t state)
+{
+    (void)state;
+}
 
 static struct bip_ring ring;
 static uint8_t *ring_memory;
@@ -63,7 +72,8 @@ static void ring_command(const char *command, unsigned n)
 static struct sampler sampler;
 static _Alignas(8) uint8_t slots[8 * SAMPLER_SLOT(SAMPLER_BATCH_BYTES)];
 
-/* sampler init SIZE RATE_MHZ SLOTS | push TIME VALUE | lose | change RATE_MHZ | interrupt | expire TIME | take */
+/* sampler init SIZE RATE_MHZ SLOTS | push TIME VALUE | lose | change RATE_MHZ | interrupt | expire TIME |
+ * take */
 static void sampler_command(const char *command, unsigned long long a, unsigned long b, unsigned c)
 {
     uint8_t sample[12];
@@ -114,7 +124,8 @@ static void receiver_command(const char *command, unsigned long long a, unsigned
             printf("-\n");
             return;
         }
-        printf("%u %llu %zu\n", receiver.decoder.type, (unsigned long long)received_us, receiver.decoder.payload_size);
+        printf("%u %llu %zu\n", receiver.decoder.type, (unsigned long long)received_us,
+               receiver.decoder.payload_size);
         return;
     }
     printf("%u\n", receiver.dropped);
