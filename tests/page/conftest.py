@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from page.fake_bridge import FakeBridge
-from page.waiting import until
+from page.waiting import TIMEOUT_MS, until
 
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "artifacts"
@@ -38,7 +40,10 @@ def built_page() -> None:
     """Build the page if its sources have changed, so that no test judges an old one."""
     environment = {name: value for name, value in os.environ.items() if name != "TELEMETRY_BRIDGE_SKIP_PAGE"}
     script = str(ROOT / "bridge" / "hatch_build.py")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, check=False)
+    ARTIFACTS.mkdir(exist_ok=True)
+    with (ARTIFACTS / ".page-build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests may run in several processes
+        done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, check=False)
     if done.returncode != 0:
         pytest.fail(done.stderr, pytrace=False)
 
@@ -62,31 +67,36 @@ def bridge(built_page: None) -> Iterator[FakeBridge]:  # noqa: ARG001 (a fixture
         yield fake
 
 
-@pytest.fixture
-def open_page(browser: Browser, bridge: FakeBridge) -> Iterator[OpenPage]:
-    """Opens the page; at the end of the test nothing may have been complained about in its console."""
-    pages: list[Page] = []
+@contextmanager
+def watched_page(
+    browser: Browser, url: str, width: int = 1440, height: int = 900, scheme: str = "dark"
+) -> Iterator[Page]:
+    """Opens the page and waits for its connection; at the end nothing may have been complained about in its console."""
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and ALLOWED not in message.text:
             complaints.append(message.text)
 
-    def open_one(width: int = 1440, height: int = 900, scheme: str = "dark") -> Page:
-        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
-        pages.append(page)
-        page.set_default_timeout(15_000)
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+    try:
+        page.set_default_timeout(TIMEOUT_MS)
         page.on("console", note)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         # a violated policy is an event on the document as well as a line in the console
         page.add_init_script(
             "addEventListener('securitypolicyviolation', (e) => console.error('CSP', e.violatedDirective))"
         )
-        page.goto(bridge.url)
+        page.goto(url)
         until(page, "() => telemetryPage().connection === 'open'")
-        return page
-
-    yield open_one
-    for page in pages:
+        yield page
+    finally:
         page.close()
     assert complaints == []
+
+
+@pytest.fixture
+def open_page(browser: Browser, bridge: FakeBridge) -> Iterator[OpenPage]:
+    """Opens the fake bridge's page, watched, in the size and colour scheme asked for."""
+    with ExitStack() as pages:
+        yield lambda *arguments: pages.enter_context(watched_page(browser, bridge.url, *arguments))

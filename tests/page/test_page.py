@@ -240,7 +240,7 @@ def test_a_gap_is_a_gap_in_the_curve_and_counted_by_cause(bridge: FakeBridge, op
     holes = [b - a for a, b in pairwise(drawn) if b - a > 3]
     assert len(holes) == 1
     assert holes[0] == pytest.approx(0.2 * len(columns), rel=0.05)
-    assert state(page, "imu")["lost"] == {"wire": 2000}
+    assert state(page, "imu")["lostByCause"] == {"wire": 2000}
 
 
 def test_without_a_gap_the_same_curve_has_no_hole(bridge: FakeBridge, open_page: OpenPage) -> None:
@@ -262,7 +262,7 @@ def test_a_new_epoch_goes_on_without_a_loss(bridge: FakeBridge, open_page: OpenP
     bridge.samples(board, "imu", 0, start + 2, RATE, constant(1.0, 3, 1, 1, 1, 1, 1))
     wait_received(page, "imu", 2000)
     assert state(page, "imu")["epoch"] == 8
-    assert state(page, "imu")["lost"] == {}
+    assert state(page, "imu")["lostByCause"] == {}
     wait_number(page, "imu", "accel_x", "now", "3.000")
 
 
@@ -407,7 +407,7 @@ def test_the_page_reconnects_by_itself_and_goes_on(
     expect(page.locator(".banner")).to_be_hidden()
     bridge.samples(board, "imu", index, start + 2, RATE, constant(1.0, 2, 0, 0, 0, 0, 0))
     wait_number(page, "imu", "accel_x", "now", "2.000")
-    assert state(page, "imu")["lost"] == {}
+    assert state(page, "imu")["lostByCause"] == {}
     resumed = [request.get("since") for request in bridge.requests if request["stream"] == "imu"]
     assert resumed[0] == {"epoch": 7, "index": 1000}
     assert len(resumed) == (1 if accepts_since else 2)

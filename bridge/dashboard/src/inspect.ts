@@ -9,7 +9,8 @@ export interface Inspection {
     readonly stream: string;
     readonly received: number;
     readonly kept: number;
-    readonly lost: Readonly<Record<string, number>>;
+    readonly lost: number;
+    readonly lostByCause: Readonly<Record<string, number>>;
     readonly misfits: number;
     readonly epoch: number | null;
     readonly expected: number | null;
@@ -28,7 +29,8 @@ export function inspect(app: App): Inspection {
       stream: stream.info.name,
       received: stream.received,
       kept: stream.ring.end - stream.ring.begin,
-      lost: Object.fromEntries(stream.lost),
+      lost: stream.lostTotal,
+      lostByCause: Object.fromEntries(stream.lost),
       misfits: stream.misfits,
       epoch: stream.epoch,
       expected: stream.expected,
