@@ -148,6 +148,19 @@ def test_a_hang_up_ends_the_read(terminal: Terminal) -> None:
     asyncio.run(run())
 
 
+def test_a_wake_up_without_data_is_no_hang_up(terminal: Terminal) -> None:
+    async def run() -> None:
+        opened = serial_port.SerialLink(parse_uri(terminal.path))
+        await opened.open()
+        assert isinstance(opened._port, serial_port._Descriptor)
+        opened._port._readable()
+        await board_writes(terminal, b"still there")
+        assert (await opened.read())[0] == b"still there"
+        await opened.close()
+
+    asyncio.run(run())
+
+
 def test_a_port_that_takes_nothing_is_lost_and_the_loop_goes_on(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

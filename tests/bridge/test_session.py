@@ -446,6 +446,35 @@ def test_a_reboot_whose_hello_was_lost_is_found_out_before_a_sample_is_delivered
     assert harness.gaps == []
 
 
+def test_a_reboot_is_found_out_by_the_time_alone() -> None:
+    harness = online()
+    harness.send_samples(0)
+    harness.reboot()
+    harness.pass_ms(60)
+    harness.lose(3)  # HELLO, STREAM and the first batches: the index has overtaken what it was before
+    harness.send_samples(60)
+    assert len(harness.batches) == 1
+    harness.hello(boot_id=0x1002)
+    harness.say(stream())
+    harness.exchange()
+    assert [(batch.epoch, batch.index) for batch in harness.batches] == [(1, 0), (2, 60)]
+    (gap,) = harness.gaps
+    assert (gap.epoch, gap.index, gap.count, gap.cause) == (2, 0, 60, "wire")
+
+
+def test_what_a_board_itself_lost_after_a_reboot_is_not_blamed_on_the_wire() -> None:
+    harness = online()
+    harness.send_samples(500)
+    harness.reboot()
+    harness.hello(boot_id=0x1002)
+    harness.say(stream(generation=2))
+    harness.exchange()
+    harness.pass_ms(4)
+    harness.send_samples(4, generation=2)
+    (gap,) = harness.gaps
+    assert (gap.epoch, gap.index, gap.count, gap.cause) == (2, 0, 4, "device")
+
+
 def test_another_board_on_the_same_link_is_another_device() -> None:
     harness = online()
     harness.send_samples(0)

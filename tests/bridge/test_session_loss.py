@@ -101,6 +101,16 @@ def test_a_frame_that_comes_twice_is_dropped_and_counted(later: int) -> None:
     assert_complete(harness.events)
 
 
+def test_a_health_that_comes_twice_is_no_loss() -> None:
+    harness = online()
+    harness.send_samples(0)
+    frame = harness.frame(health(harness.device_us, stream_health(20)))
+    harness.hear(frame + frame)
+    harness.send_samples(25)
+    assert harness.session.stats.missing_frames == 0
+    assert gaps(harness) == [(20, 5, "device")]
+
+
 def test_a_batch_that_overlaps_gives_only_what_is_new() -> None:
     harness = online()
     harness.send_samples(0)
