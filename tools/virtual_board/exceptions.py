@@ -108,16 +108,25 @@ class Exceptions:
         code = 0xFFFF_FFF1 if not thread else 0xFFFF_FFFD if control & _SPSEL else 0xFFFF_FFF9
         if floating:
             code &= ~0x10
-        stacked = True
         try:
             self._memory.write(frame, data)
         except BusError:
-            stacked = False
+            exception = self._stacking_failed(exception)
         self._handler.write([frame, code, exception])
         self._nvic.activate(exception)
         self._go_to_vector(exception)
-        if not stacked:
-            self._raise(BUS_FAULT, _STKERR)
+
+    def _stacking_failed(self, exception: int) -> int:
+        """The fault is handled first, as a derived exception, and what was to be entered stays pending (ARMv7-M ARM,
+        B1.5.11). Raises Lockup when that was a HardFault already."""
+        self._scb.note_fault(_STKERR)
+        if exception in (NMI, HARD_FAULT):
+            raise Lockup
+        bus_first = self._nvic.preempts(BUS_FAULT, self._nvic.group(self._nvic.priorities[exception]))
+        if self._scb.fault_enabled(BUS_FAULT) and bus_first:
+            return BUS_FAULT
+        self._scb.note_hard_fault(_FORCED)
+        return HARD_FAULT
 
     def _go_to_vector(self, exception: int) -> None:
         try:
