@@ -23,12 +23,13 @@ demo: ## run the real firmware on the virtual board, bridge it, serve the page (
 
 test: setup ## lint, build the firmware for every board, check sizes and generated files, run every test
 	@$(MAKE) --no-print-directory lint firmware
+	@$(BIN)/python bridge/hatch_build.py npm test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: setup ## every static check: ruff, mypy, clang-format, cppcheck, layers, generated files, tsc
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(BIN)/mypy bridge protocol tools tests
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_layers.py
 	$(BIN)/python tools/generate_protocol.py --check
@@ -36,7 +37,7 @@ lint: setup ## every static check: ruff, mypy, clang-format, cppcheck, layers, g
 	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem -Ifirmware -Iprotocol/c/include firmware/app firmware/drivers firmware/lib firmware/port protocol/c
-	cd bridge/dashboard && $(abspath $(BIN))/python ../../tools/npm.py run check
+	$(BIN)/python bridge/hatch_build.py npm run check
 
 firmware: ## build the firmware for every board and hold its size against the budget
 	@tools/setup.sh demo

@@ -9,7 +9,8 @@ which is a build requirement only then.
 
 ``TELEMETRY_BRIDGE_SKIP_PAGE=1`` leaves the page out; the bridge then serves everything but ``/``.
 
-``python bridge/hatch_build.py`` builds the page by hand, if it is stale.
+By hand: ``python bridge/hatch_build.py`` builds the page if it is stale, ``python bridge/hatch_build.py npm run check``
+runs npm in its folder, with the node that would build it.
 """
 
 from __future__ import annotations
@@ -117,6 +118,19 @@ class Page:
         (self.static / ".inputs").write_text(inputs + "\n", encoding="utf-8")
         return True
 
+    def npm(self, arguments: Sequence[str]) -> str:
+        """Run npm in the page's folder, its packages installed. Returns what it printed.
+
+        Raises:
+            PageError: there is no usable node, or npm failed.
+        """
+        npm, _ = _tools()
+        self._install(npm)
+        done = npm(arguments, self.source)
+        if done.returncode != 0:
+            raise PageError(f"npm {' '.join(arguments)} ended with {done.returncode}.\n{done.stdout.strip()}")
+        return done.stdout
+
     def _install(self, npm: Run) -> None:
         """Runs ``npm ci`` unless the installed packages are those of the lock file already."""
         wanted = hashlib.sha256((self.source / "package-lock.json").read_bytes()).hexdigest()
@@ -193,10 +207,17 @@ def _check(done: subprocess.CompletedProcess[str], what: str) -> None:
         raise PageError(f"The page could not be built: {what} ended with {done.returncode}.\n{done.stdout.strip()}")
 
 
-def main() -> int:
-    """Build the page of this checkout, if it is stale."""
+def main(arguments: Sequence[str]) -> int:
+    """Build the page of this checkout if it is stale, or run npm for it."""
+    page = Page(Path(__file__).resolve().parent)
     try:
-        Page(Path(__file__).resolve().parent).ensure(print)
+        if not arguments:
+            page.ensure(print)
+        elif arguments[0] == "npm":
+            print(page.npm(arguments[1:]), end="")
+        else:
+            print(__doc__, file=sys.stderr)
+            return 2
     except PageError as error:
         print(error, file=sys.stderr)
         return 1
@@ -204,4 +225,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

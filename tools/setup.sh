@@ -75,7 +75,7 @@ fi
 inputs() {
     "$python" --version
     printf '%s\n' "$profile"
-    git ls-files -z --cached --others --exclude-standard -- pyproject.toml bridge/dashboard tools/hatch_build.py 2>/dev/null |
+    git ls-files -z --cached --others --exclude-standard -- pyproject.toml bridge/dashboard bridge/hatch_build.py 2>/dev/null |
         xargs -0 -r sh -c 'for f; do [ -f "$f" ] && sha256sum "$f"; done; true' sh
 }
 stamp="$venv/.setup-$profile"
@@ -84,5 +84,10 @@ if [ ! -x "$venv/bin/python" ] || [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$
     [ -x "$venv/bin/python" ] || run "making the Python environment in $venv" "$python" -m venv "$venv"
     run "installing the Python package and building the page (a minute or two the first time)" \
         "$venv/bin/python" -m pip install --disable-pip-version-check -e '.[dev]'
+    if [ "$profile" = test ] && ! "$venv/bin/python" -c 'import sys; sys.path.insert(0, "bridge"); import hatch_build; sys.exit(hatch_build.system_node() is None)'; then
+        run "installing Node.js in the Python environment, for the checks of the page" \
+            "$venv/bin/python" -m pip install --disable-pip-version-check \
+            "$("$venv/bin/python" -c 'import sys; sys.path.insert(0, "bridge"); import hatch_build; print(hatch_build.NODE_REQUIREMENT)')"
+    fi
     printf '%s' "$wanted" >"$stamp"
 fi

@@ -39,6 +39,6 @@ def test_every_file_that_the_readme_links_to_is_there() -> None:
 
 def test_every_make_command_of_the_readme_exists() -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    commands = set(re.findall(r"make ([a-z]+)", README))
+    commands = set(re.findall(r"(?:`|^    )make ([a-z]+)", README, re.MULTILINE))
     assert commands >= {"demo", "test", "firmware", "help"}
     assert commands <= set(targets)
