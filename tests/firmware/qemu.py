@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import queue
+import re
 import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +63,34 @@ def _connect(path: Path, process: subprocess.Popen[bytes]) -> socket.socket:
     raise RuntimeError(f"QEMU did not open {path}")
 
 
+class _Debugger:
+    """As much of a client of the GDB remote serial protocol as it takes to set a register."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(1)
+        self._connection = connection
+        self._bytes = b""
+        assert self._packet().startswith(b"T")  # the machine stops when a debugger comes
+
+    def _packet(self) -> bytes:
+        """The next $packet#checksum, acknowledged; TimeoutError when none comes."""
+        while (found := re.search(rb"\$([^#]*)#..", self._bytes, re.DOTALL)) is None:
+            self._bytes += self._connection.recv(4096)
+        self._bytes = self._bytes[found.end() :]
+        self._connection.sendall(b"+")
+        return found.group(1)
+
+    def ask(self, packet: bytes) -> bytes:
+        """Send a packet and return the answer; repeats it while there is none, as GDB does."""
+        for _ in range(10):
+            self._connection.sendall(b"$" + packet + b"#%02x" % (sum(packet) % 256))
+            try:
+                return self._packet()
+            except TimeoutError:
+                continue
+        raise TimeoutError(f"QEMU's debugger does not answer {packet!r}")
+
+
 class Qemu:
     """One machine that runs an image."""
 
@@ -104,13 +135,24 @@ class Qemu:
         except RuntimeError:
             self.close()
             raise
+        self._bytes: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._drain, name="qemu-uart")
+        self._reader.start()
+
+    def _drain(self) -> None:
+        """Read the line all the time: QEMU writes byte by byte, and some 280 unread ones stop the whole machine."""
+        while data := self._uart.recv(4096):
+            self._bytes.put(data)
+        self._bytes.put(b"")
 
     def close(self) -> None:
         """End the machine."""
-        if hasattr(self, "_uart"):
-            self._uart.close()
         self._process.kill()
         self._process.wait()
+        if hasattr(self, "_reader"):
+            self._reader.join()  # the line ends with the machine
+        if hasattr(self, "_uart"):
+            self._uart.close()
         if self._process.stderr is not None:
             self._process.stderr.close()
         self._folder.cleanup()
@@ -124,8 +166,10 @@ class Qemu:
         self.close()
 
     def _receive(self, deadline: float) -> None:
-        self._uart.settimeout(max(0.001, deadline - time.monotonic()))
-        data = self._uart.recv(4096)
+        try:
+            data = self._bytes.get(timeout=max(0.001, deadline - time.monotonic()))
+        except queue.Empty:
+            raise TimeoutError("nothing more from the machine") from None
         if not data:
             raise RuntimeError("QEMU closed the line")
         for item in self._decoder.feed(data):
@@ -163,23 +207,8 @@ class Qemu:
     def crash(self, register: int, value: int) -> None:
         """Make the program crash: set a core register (13 sp, 15 pc; GDB remote serial protocol) and go on."""
         self.crashes += 1
-        with _connect(self._gdb_path, self._process) as gdb:
-            gdb.settimeout(0.5)
-
-            def ask(packet: bytes) -> bytes:
-                for _ in range(20):
-                    gdb.sendall(b"$" + packet + b"#%02x" % (sum(packet) % 256))
-                    answer = b""
-                    try:
-                        while b"#" not in answer or len(answer.rpartition(b"#")[2]) < 2:
-                            answer += gdb.recv(4096)
-                    except TimeoutError:
-                        continue  # a machine that was still running swallows what stops it; GDB repeats as well
-                    gdb.sendall(b"+")
-                    return answer
-                raise TimeoutError(f"QEMU's debugger does not answer {packet!r}")
-
-            ask(b"qXfer:features:read:target.xml:0,ffb")  # QEMU takes P only from a client that has asked
-            answer = ask(b"P%x=" % register + value.to_bytes(4, "little").hex().encode())
-            assert b"$OK#" in answer, answer
-            assert b"$OK#" in ask(b"D")
+        with _connect(self._gdb_path, self._process) as connection:
+            debugger = _Debugger(connection)
+            debugger.ask(b"qXfer:features:read:target.xml:0,ffb")  # QEMU takes P only from a client that has asked
+            assert debugger.ask(b"P%x=%s" % (register, value.to_bytes(4, "little").hex().encode())) == b"OK"
+            assert debugger.ask(b"D") == b"OK"
