@@ -18,6 +18,7 @@ from .services import Services
 _EN, _TEIE, _HTIE, _TCIE, _CIRC, _PINC, _MINC = 1, 1 << 2, 1 << 3, 1 << 4, 1 << 8, 1 << 9, 1 << 10
 _UNMODELLED_CR = 1 << 5 | 1 << 9 | 1 << 15 | 1 << 18 | 3 << 21 | 3 << 23
 _TEIF, _HTIF, _TCIF = 1 << 3, 1 << 4, 1 << 5
+_FIFO_EMPTY = 0x20
 _FLAG_SHIFT = (0, 6, 16, 22)
 _IRQS = {1: (11, 12, 13, 14, 15, 16, 17, 47), 2: (56, 57, 58, 59, 60, 68, 69, 70)}
 
@@ -241,7 +242,7 @@ class Dma(Peripheral):
                 if stream.cr & _EN:
                     self.bus.violations[f"{self.name} stream {stream.number}: {attribute} written while enabled"] += 1
                 else:
-                    setattr(stream, attribute, value & mask)
+                    setattr(stream, attribute, value & mask | (_FIFO_EMPTY if attribute == "fcr" else 0))
 
             return write
 
