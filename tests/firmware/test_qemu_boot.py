@@ -93,7 +93,7 @@ def test_reset_is_answered_and_counts_the_boot_on(qemu: Qemu) -> None:
     assert stream.stream_gen >> 5 == second.boot_id & 7
 
 
-def test_a_crash_is_recorded_and_reported_by_the_next_boot(qemu: Qemu) -> None:
+def test_a_crash_is_recorded_and_reported_by_the_next_boot(qemu: Qemu, elf: Path) -> None:
     first = qemu.wait_for(messages.Hello)
     mark = len(qemu.received)
     qemu.crash(PC, 0x6000_0000)  # no memory there
@@ -104,6 +104,8 @@ def test_a_crash_is_recorded_and_reported_by_the_next_boot(qemu: Qemu) -> None:
     assert fault.boot_id == first.boot_id
     assert fault.cause in (3, 4, 5, 6)
     assert fault.pc == 0x6000_0000
+    assert fault.psr & 1 << 24  # Thumb
+    assert fault.sp < symbol(elf, "stack_end")
     assert fault.cfsr != 0
     mark = len(qemu.received)
     qemu.command("describe", request=1)  # kept until acknowledged

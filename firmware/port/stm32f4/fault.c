@@ -70,14 +70,22 @@ __attribute__((used)) static _Noreturn void fault_record(const uint32_t *sp, uin
     keep_and_reset(record);
 }
 
-/* Takes a stack of its own: the cause may be that there was none left. */
+/* Goes on below what the core has stacked, so as not to overwrite it; where no 256 bytes are left, or the
+ * stack pointer is outside of the stack, on the stack from its top. */
 __attribute__((naked)) void fault_isr(void)
 {
     __asm volatile("cpsid i\n\t"
                    "mov r0, sp\n\t"
                    "mrs r1, ipsr\n\t"
-                   "ldr r2, =stack_end\n\t"
-                   "mov sp, r2\n\t"
+                   "ldr r3, =stack_end\n\t"
+                   "ldr r2, =stack_start + 256\n\t"
+                   "cmp r0, r2\n\t"
+                   "blo 1f\n\t"
+                   "cmp r0, r3\n\t"
+                   "bls 2f\n"
+                   "1:\n\t"
+                   "mov sp, r3\n"
+                   "2:\n\t"
                    "b fault_record\n\t"
                    ".ltorg");
 }
