@@ -1,0 +1,297 @@
+"""The MPU-6050 model as a host sees it, against RM-MPU-6000A (RM) and PS-MPU-6000A (PS)."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import struct
+
+import pytest
+from virtual_board.motion import STANDARD_GRAVITY, Hand, Rotation, Still
+from virtual_board.sensors.mpu6050 import Mpu6050
+from virtual_board.timebase import PS_PER_US, Timebase
+
+SMPLRT_DIV, CONFIG, GYRO_CONFIG, ACCEL_CONFIG, FIFO_EN = 0x19, 0x1A, 0x1B, 0x1C, 0x23
+INT_PIN_CFG, INT_ENABLE, INT_STATUS, DATA = 0x37, 0x38, 0x3A, 0x3B
+USER_CTRL, PWR_MGMT_1, FIFO_COUNT, FIFO_R_W, WHO_AM_I = 0x6A, 0x6B, 0x72, 0x74, 0x75
+
+
+class Host:
+    """Register access over the model's bus interface, and time."""
+
+    def __init__(self, *, awake: bool = True, **options) -> None:
+        self.time = Timebase(100_000_000)
+        options.setdefault("noise", False)
+        self.imu = Mpu6050(self.time, options.pop("motion", Still()), **options)
+        self.edges: list[tuple[int, bool]] = []
+        self.imu.interrupt.watchers.append(lambda level: self.edges.append((self.time.now_ps // PS_PER_US, level)))
+        if awake:
+            self.pass_ms(30)
+            self.write(PWR_MGMT_1, 1)
+
+    def pass_ms(self, ms: float) -> None:
+        end = self.time.now_ps + round(ms * 1e9)
+        while self.time.due_cycle <= self.time.cycle_at(end):
+            self.time.cycle = self.time.due_cycle
+            self.time.run_due()
+        self.time.cycle = self.time.cycle_at(end)
+
+    def write(self, register: int, *values: int) -> bool:
+        if not self.imu.start(read=False):
+            return False
+        acknowledged = all(self.imu.write(byte) for byte in (register, *values))
+        self.imu.stop()
+        return acknowledged
+
+    def read(self, register: int, count: int = 1) -> bytes:
+        assert self.imu.start(read=False)
+        self.imu.write(register)
+        assert self.imu.start(read=True)
+        data = bytes(self.imu.read() for _ in range(count))
+        self.imu.stop()
+        return data
+
+    def sample(self) -> tuple[int, ...]:
+        return struct.unpack(">7h", self.read(DATA, 14))
+
+
+def test_it_is_deaf_for_the_start_up_time_then_asleep() -> None:
+    host = Host(awake=False)
+    host.pass_ms(19)
+    assert not host.write(PWR_MGMT_1, 0)
+    host.pass_ms(2)
+    assert host.read(WHO_AM_I) == b"\x68"
+    assert host.read(PWR_MGMT_1) == b"\x40", "RM 4.28: SLEEP after power-up"
+    host.pass_ms(100)
+    assert host.imu.samples == 0
+
+
+@pytest.mark.parametrize("setting", range(4))
+def test_acceleration_scales_by_the_chosen_range(setting: int) -> None:
+    """RM 4.5 and 4.17: 16384, 8192, 4096, 2048 LSB/g."""
+    host = Host(motion=Still(up=(1, -2, 2)))
+    host.write(ACCEL_CONFIG, setting << 3)
+    host.pass_ms(5)
+    x, y, z = host.sample()[:3]
+    lsb = 16384 >> setting
+    assert [x, y, z] == [round(lsb * part) for part in (1 / 3, -2 / 3, 2 / 3)]
+
+
+@pytest.mark.parametrize("setting", range(4))
+def test_rates_scale_by_the_chosen_range(setting: int) -> None:
+    """RM 4.4 and 4.19: 131, 65.5, 32.8, 16.4 LSB/(deg/s)."""
+    host = Host(motion=Rotation(axis=(1, 2, -2), rate=math.radians(90)))
+    host.write(GYRO_CONFIG, setting << 3)
+    host.pass_ms(5)
+    lsb = (131, 65.5, 32.8, 16.4)[setting]
+    assert list(host.sample()[4:]) == [round(part * lsb) for part in (30, 60, -60)]
+
+
+def test_values_beyond_the_range_saturate() -> None:
+    host = Host(motion=Rotation(axis=(0, 0, -1), rate=math.radians(300)))
+    host.pass_ms(5)
+    assert host.sample()[6] == -32768
+
+
+@pytest.mark.parametrize("celsius", [-10.0, 25.0, 36.53, 60.0])
+def test_temperature(celsius: float) -> None:
+    """RM 4.18: raw / 340 + 36.53."""
+    host = Host(motion=Still(temperature_c=celsius))
+    host.pass_ms(5)
+    assert host.sample()[3] / 340 + 36.53 == pytest.approx(celsius, abs=0.5 / 340)
+
+
+@pytest.mark.parametrize(
+    ("dlpf", "divider", "hz"), [(0, 7, 1000), (1, 0, 1000), (3, 4, 200), (0, 0, 8000), (6, 255, 3.90625), (7, 79, 100)]
+)
+def test_the_sample_rate(dlpf: int, divider: int, hz: float) -> None:
+    """RM 4.2 and 4.3: 8 kHz without the filter, else 1 kHz, over 1 + SMPLRT_DIV."""
+    host = Host()
+    host.write(SMPLRT_DIV, divider)
+    host.write(CONFIG, dlpf)
+    before = host.imu.samples
+    host.pass_ms(10_000 / hz + 0.01)
+    assert host.imu.rate_hz == hz
+    assert host.imu.samples - before == 10
+
+
+def test_the_sample_clock_may_be_off() -> None:
+    host = Host(odr_error_ppm=12_000)
+    host.write(CONFIG, 1)
+    before = host.imu.samples
+    host.pass_ms(10_000)
+    assert host.imu.samples - before == pytest.approx(10_120, abs=1)
+
+
+def test_a_sample_is_the_motion_one_filter_delay_ago() -> None:
+    """RM 4.3: 4.8 ms for the gyroscope, 4.9 ms for the accelerometer with DLPF_CFG 3."""
+    motion = Hand(seed=5)
+    host = Host(motion=motion)
+    host.write(CONFIG, 3)
+    host.pass_ms(500)
+    raw, t = host.sample(), host.imu.sample_ps / 1e12
+    gyro, accel = motion.at(t - 0.0048), motion.at(t - 0.0049)
+    assert raw[4:] == tuple(round(math.degrees(value) * 131) for value in gyro.rate)
+    assert raw[:3] == tuple(round(value / STANDARD_GRAVITY * 16384) for value in accel.acceleration)
+
+
+def test_noise_has_the_specified_density() -> None:
+    """PS 6.1 and 6.2: 0.005 (deg/s)/rtHz and 400 ug/rtHz; DLPF_CFG 2 has 98 and 94 Hz (RM 4.3)."""
+    host = Host(noise=True)
+    host.write(CONFIG, 2)
+    samples = []
+    for _ in range(2000):
+        host.pass_ms(1)
+        samples.append(host.sample())
+    columns = list(zip(*samples, strict=True))
+    assert statistics.stdev(columns[0]) / 16384 == pytest.approx(400e-6 * math.sqrt(94), rel=0.08)
+    assert statistics.stdev(columns[4]) / 131 == pytest.approx(0.005 * math.sqrt(98), rel=0.08)
+    assert statistics.mean(columns[2]) / 16384 == pytest.approx(1, abs=5e-4)
+
+
+def test_the_same_seed_gives_the_same_noise_and_another_does_not() -> None:
+    def series(seed: int) -> list[tuple[int, ...]]:
+        host = Host(noise=True, seed=seed)
+        values = []
+        for _ in range(20):
+            host.pass_ms(1)
+            values.append(host.sample())
+        return values
+
+    assert series(1) == series(1)
+    assert series(1) != series(2)
+
+
+def test_a_pulse_of_50_us_for_every_sample() -> None:
+    """RM 4.15: active high, not latched, after reset."""
+    host = Host()
+    host.write(CONFIG, 1)
+    host.write(INT_ENABLE, 1)
+    host.pass_ms(3.5)
+    rises = [at for at, level in host.edges if level]
+    falls = [at for at, level in host.edges if not level]
+    assert len(rises) == 3
+    assert [later - earlier for earlier, later in zip(rises, rises[1:], strict=False)] == [1000, 1000]
+    assert [fall - rise for rise, fall in zip(rises, falls, strict=True)] == [50, 50, 50]
+
+
+def test_without_the_enable_bit_nothing_rises() -> None:
+    host = Host()
+    host.pass_ms(5)
+    assert host.edges == []
+    assert host.read(INT_STATUS) == b"\x00"
+
+
+def test_a_latched_interrupt_stays_until_its_status_is_read() -> None:
+    host = Host()
+    host.write(CONFIG, 1)
+    host.write(INT_PIN_CFG, 0x20)
+    host.write(INT_ENABLE, 1)
+    host.pass_ms(2.5)
+    assert host.imu.interrupt.level
+    host.sample()
+    assert host.imu.interrupt.level, "reading data does not clear it without INT_RD_CLEAR"
+    assert host.read(INT_STATUS) == b"\x01"
+    assert not host.imu.interrupt.level
+    assert host.read(INT_STATUS) == b"\x00"
+
+
+def test_any_read_clears_with_int_rd_clear() -> None:
+    host = Host()
+    host.write(CONFIG, 1)
+    host.write(INT_PIN_CFG, 0x30)
+    host.write(INT_ENABLE, 1)
+    host.pass_ms(1.5)
+    host.read(WHO_AM_I)
+    assert not host.imu.interrupt.level
+
+
+def test_active_low_turns_the_pin_over() -> None:
+    host = Host()
+    host.write(CONFIG, 1)
+    host.write(INT_PIN_CFG, 0xA0)
+    assert host.imu.interrupt.level
+    host.write(INT_ENABLE, 1)
+    host.pass_ms(1.5)
+    assert not host.imu.interrupt.level
+    host.read(INT_STATUS)
+    assert host.imu.interrupt.level
+
+
+def test_a_burst_shows_one_sampling_instant() -> None:
+    """RM 4.17."""
+    host = Host(motion=Rotation(axis=(0, 1, 0), rate=4.0))
+    host.pass_ms(5)
+    before = host.sample()
+    host.imu.start(read=False)
+    host.imu.write(DATA)
+    host.imu.start(read=True)
+    first = bytes(host.imu.read() for _ in range(7))
+    host.pass_ms(3)
+    rest = bytes(host.imu.read() for _ in range(7))
+    assert struct.unpack(">7h", first + rest) == before
+    assert host.sample() != before
+
+
+def test_device_reset_takes_a_moment_and_forgets_everything() -> None:
+    host = Host()
+    host.write(GYRO_CONFIG, 0x18)
+    host.write(PWR_MGMT_1, 0x80)
+    assert host.read(PWR_MGMT_1) == b"\xc0"
+    host.write(GYRO_CONFIG, 0x08)
+    host.pass_ms(2)
+    assert host.read(PWR_MGMT_1) == b"\x40"
+    assert host.read(GYRO_CONFIG) == b"\x00", "written while resetting"
+
+
+def test_sleep_stops_the_samples() -> None:
+    host = Host()
+    host.pass_ms(5)
+    before = host.imu.samples
+    host.write(PWR_MGMT_1, 0x40)
+    host.pass_ms(5)
+    assert host.imu.samples == before
+
+
+def test_the_fifo_collects_what_is_enabled_in_register_order() -> None:
+    """RM 4.6, 4.34, 4.35."""
+    host = Host(motion=Still(up=(0, 0, 1)))
+    host.write(CONFIG, 1)
+    host.write(FIFO_EN, 0x08 | 0x10)
+    host.write(USER_CTRL, 0x40)
+    host.pass_ms(3.01)
+    assert struct.unpack(">H", host.read(FIFO_COUNT, 2)) == (3 * 8,)
+    assert struct.unpack(">4h", host.read(FIFO_R_W, 8)) == (0, 0, 16384, 0)
+    assert struct.unpack(">H", host.read(FIFO_COUNT, 2)) == (2 * 8,)
+    host.write(USER_CTRL, 0x44)
+    assert struct.unpack(">H", host.read(FIFO_COUNT, 2)) == (0,)
+    assert host.read(USER_CTRL) == b"\x40", "FIFO_RESET clears itself"
+
+
+def test_a_full_fifo_drops_the_oldest_and_says_so() -> None:
+    host = Host()
+    host.write(CONFIG, 1)
+    host.write(FIFO_EN, 0x78)
+    host.write(INT_ENABLE, 0x10)
+    host.write(USER_CTRL, 0x40)
+    host.pass_ms(90.1)
+    assert struct.unpack(">H", host.read(FIFO_COUNT, 2)) == (1024,)
+    assert host.imu.overruns == 90 * 12 - 1024
+    assert host.read(INT_STATUS) == b"\x10"
+
+
+def test_read_only_registers_ignore_writes() -> None:
+    host = Host()
+    host.write(WHO_AM_I, 0)
+    assert host.read(WHO_AM_I) == b"\x68"
+
+
+def test_faults() -> None:
+    host = Host()
+    host.imu.who_am_i = 0x70
+    assert host.read(WHO_AM_I) == b"\x70"
+    host.imu.nack = True
+    assert not host.write(CONFIG, 0)
+    host.imu.nack = False
+    host.imu.present = False
+    assert not host.write(CONFIG, 0)
