@@ -37,6 +37,7 @@ SOURCES = {
         HARNESS / "board.c",
     ],
     "modules": [
+        FIRMWARE / "app" / "log.c",
         FIRMWARE / "app" / "receiver.c",
         FIRMWARE / "app" / "sampler.c",
         *sorted((FIRMWARE / "lib").glob("*.c")),

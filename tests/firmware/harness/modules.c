@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/log.h"
 #include "app/receiver.h"
 #include "app/sampler.h"
 #include "hal/irq.h"
@@ -131,6 +132,28 @@ static void receiver_command(const char *command, unsigned long long a, unsigned
     printf("%u\n", receiver.dropped);
 }
 
+static struct log lines;
+
+/* log init | add TIME | take | dropped */
+static void log_command(const char *command, unsigned long long a)
+{
+    if (strcmp(command, "init") == 0) {
+        log_init(&lines);
+    } else if (strcmp(command, "add") == 0) {
+        log_add(&lines, a, TP_LOG_LEVEL_INFO, "text");
+    } else if (strcmp(command, "take") == 0) {
+        const struct log_entry *entry = log_oldest(&lines);
+        if (entry == NULL) {
+            printf("-\n");
+            return;
+        }
+        printf("%llu\n", (unsigned long long)entry->time_us);
+        log_pop(&lines);
+        return;
+    }
+    printf("%u\n", lines.dropped);
+}
+
 int main(void)
 {
     static char line[256];
@@ -147,6 +170,8 @@ int main(void)
             ring_command(command, (unsigned)a);
         } else if (strcmp(module, "sampler") == 0) {
             sampler_command(command, a, b, c);
+        } else if (strcmp(module, "log") == 0) {
+            log_command(command, a);
         } else if (strcmp(module, "receiver") == 0) {
             receiver_command(command, a, b);
         } else {
