@@ -36,7 +36,8 @@ lint: setup ## every static check: ruff, mypy, clang-format, cppcheck, layers, g
 	$(BIN)/python tools/bench/report.py --check
 	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
-	    --suppress=missingIncludeSystem -Ifirmware -Iprotocol/c/include firmware/app firmware/drivers firmware/lib firmware/port protocol/c
+	    --suppress=missingIncludeSystem -Ifirmware -Iprotocol/c/include -Ifirmware/port/stm32f4 \
+	    -Ifirmware/boards/nucleo_f411re firmware/app firmware/drivers firmware/lib firmware/port protocol/c
 	$(BIN)/python bridge/hatch_build.py npm run check
 
 firmware: ## build the firmware for every board and hold its size against the budget

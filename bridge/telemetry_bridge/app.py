@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from telemetry_bridge.errors import CommandError, LinkError, LinkLost
 from telemetry_bridge.events import CommandDone, DeviceChanged, Event
@@ -38,7 +38,13 @@ class Line:
     def __init__(self, link: Link, hub: Hub) -> None:
         self._link = link
         self._hub = hub
-        self._session = Session(link.uri, wall_ns=time.time_ns(), monotonic_ns=time.monotonic_ns())
+        self._session = Session(
+            link.uri,
+            wall_ns=time.time_ns(),
+            monotonic_ns=time.monotonic_ns(),
+            unix_anchor=lambda: time.time_ns() - time.monotonic_ns(),
+            first_epoch=int(time.time()),  # no epoch of this process has the number of an earlier one's
+        )
         self._wake = asyncio.Event()
         self._answers: dict[int, asyncio.Future[CommandDone]] = {}
         self._device: str | None = None
@@ -103,9 +109,7 @@ class Line:
         except LinkLost as error:
             _log.warning("%s", error)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _cancelled(tasks)
             self._closed()
             await self._link.close()
 
@@ -123,8 +127,10 @@ class Line:
             self._publish(self._session.poll(now_ns))
             await self._send()
             wait_s = (self._session.next_poll_ns - time.monotonic_ns()) / 1e9
+            # not asyncio.wait_for: before Python 3.12 it swallows a cancellation that comes together with the event
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(wait_s, 0.001))
+                async with asyncio.timeout(max(wait_s, 0.001)):
+                    await self._wake.wait()
 
     async def _send(self) -> None:
         data = self._session.take_output()
@@ -225,8 +231,7 @@ class Bridge:
             await self._stop()
             raise
         finally:
-            for online in ready:
-                online.cancel()
+            await _cancelled(ready)
         return self
 
     async def __aexit__(
@@ -249,11 +254,17 @@ class Bridge:
                 task.result()
 
     async def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _cancelled(self._tasks)
         if self._server is not None:
             await self._server.close()
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they are over, however they end."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def find_board() -> str:
@@ -282,7 +293,5 @@ async def find_board() -> str:
         except LinkError as error:
             reasons.append(str(error))
         finally:
-            task.cancel()
-            online.cancel()
-            await asyncio.gather(task, online, return_exceptions=True)
+            await _cancelled([task, online])
     raise LinkError("auto: no board found. " + "; ".join(reasons))

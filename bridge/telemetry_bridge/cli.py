@@ -113,7 +113,8 @@ async def _until_told(duration: float | None) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends asyncio.run instead
             loop.add_signal_handler(number, stop.set)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), duration)
+        async with asyncio.timeout(duration):
+            await stop.wait()
 
 
 async def _serve(args: argparse.Namespace) -> None:
