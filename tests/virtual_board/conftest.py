@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from virtual_board import VirtualBoard
 from virtual_board.testing import IDLE, Probe, compile_program
 

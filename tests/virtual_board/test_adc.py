@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 
 import pytest
+
 from virtual_board.testing import IDLE, Probe
 
 APB2ENR, AHB1ENR = 0x4002_3844, 0x4002_3830

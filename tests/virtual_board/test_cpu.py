@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from virtual_board import VirtualBoard
 from virtual_board.testing import Probe, compile_program
 
@@ -52,7 +53,8 @@ def test_an_it_block_counts_only_what_its_condition_lets_through(run) -> None:
         int main(void) {
             count_cycles();
             u32 before, after;
-            __asm volatile("ldr %0, [%2]\\n cmp %2, #0\\n ittt eq\\n moveq r3, #1\\n moveq r3, #2\\n moveq r3, #3\\n ldr %1, [%2]"
+            __asm volatile("ldr %0, [%2]\\n cmp %2, #0\\n ittt eq\\n moveq r3, #1\\n moveq r3, #2\\n"
+                "moveq r3, #3\\n ldr %1, [%2]"
                            : "=&r"(before), "=&r"(after) : "r"(0xE0001004u) : "r3", "cc");
             OUT[0] = after - before;
             return 0;
@@ -157,7 +159,8 @@ def test_an_svc_that_may_not_preempt_escalates(run) -> None:
 def test_a_fault_in_the_hard_fault_handler_locks_up_until_a_reset(run) -> None:
     """2.4.4; on a real board only the watchdog helps then."""
     probe: Probe = run(
-        "void exception_3(void) { OUT[0]++; REG(0x60000000u); } int main(void) { OUT[0] = 0; REG(0x60000000u); return 0; }"
+        "void exception_3(void) { OUT[0]++; REG(0x60000000u); }"
+        " int main(void) { OUT[0] = 0; REG(0x60000000u); return 0; }"
     )
     assert probe.out(0) == 1
     assert probe.board.counters.lockups == 1
@@ -172,7 +175,8 @@ def test_a_fault_in_the_hard_fault_handler_locks_up_until_a_reset(run) -> None:
 def test_a_stack_outside_memory_is_a_stacking_error(run) -> None:
     probe: Probe = run(
         HEAD
-        + '__attribute__((naked)) void exception_3(void) { __asm volatile("ldr r0, =0x20010000\\n ldr r1, =0xE000ED28\\n ldr r1, [r1]\\n str r1, [r0]\\n b ."); }'
+        + "__attribute__((naked)) void exception_3(void) {"
+        + ' __asm volatile("ldr r0, =0x20010000\\n ldr r1, =0xE000ED28\\n ldr r1, [r1]\\n str r1, [r0]\\n b ."); }'
         + 'int main(void) { __asm volatile("ldr r0, =0x30000000\\n mov sp, r0\\n svc 0" ::: "r0"); return 0; }'
         + "void exception_11(void) { OUT[1] = 1; }"
     )
@@ -182,7 +186,8 @@ def test_a_stack_outside_memory_is_a_stacking_error(run) -> None:
 def test_a_store_to_flash_does_nothing_but_set_an_error_flag(run) -> None:
     """RM0383 3.6.3, PGSERR."""
     probe: Probe = run(
-        "int main(void) { REG(0x08000000u) = 0; OUT[0] = REG(0x08000000u); OUT[1] = REG(0x40023C0Cu); OUT[2] = 7; return 0; }"
+        "int main(void) { REG(0x08000000u) = 0; OUT[0] = REG(0x08000000u);"
+        " OUT[1] = REG(0x40023C0Cu); OUT[2] = 7; return 0; }"
     )
     assert probe.out(0) == 0x20020000
     assert probe.out(1) == 1 << 7
@@ -193,7 +198,8 @@ def test_flash_is_also_at_zero_and_bit_bands_work(run) -> None:
     """RM0383 2.4 (boot from flash), PM0214 2.2.5."""
     probe: Probe = run(
         "int main(void) { OUT[0] = REG(4); OUT[1] = REG(0x08000004u);"
-        " OUT[2] = 0; REG(0x22000000u + (0x10008u * 32) + 5 * 4) = 1; OUT[3] = REG(0x22000000u + (0x10008u * 32) + 5 * 4);"
+        " OUT[2] = 0; REG(0x22000000u + (0x10008u * 32) + 5 * 4) = 1;"
+        " OUT[3] = REG(0x22000000u + (0x10008u * 32) + 5 * 4);"
         " REG(0x42000000u + (0x23830u * 32) + 0 * 4) = 1; OUT[4] = REG(0x40023830u); return 0; }"
     )
     assert probe.out(0) == probe.out(1)

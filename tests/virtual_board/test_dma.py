@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from virtual_board.testing import Probe
 
 RCC_AHB1ENR, RCC_APB1ENR = 0x4002_3830, 0x4002_3840

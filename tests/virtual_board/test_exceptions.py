@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from virtual_board.testing import Probe
 
 HEAD = """
@@ -122,7 +123,8 @@ def test_faultmask_holds_everything_back_and_ends_with_the_handler(run) -> None:
         + """
         void exception_16(void) { note(1); __asm volatile("cpsid f" ::: "memory"); pend(1); note(2); }
         void exception_17(void) { note(10); }
-        BEGIN enable(0, 0x80); enable(1, 0x00); pend(0); u32 m; __asm volatile("mrs %0, faultmask" : "=r"(m)); note(50 + m);
+        BEGIN enable(0, 0x80); enable(1, 0x00); pend(0); u32 m;
+        __asm volatile("mrs %0, faultmask" : "=r"(m)); note(50 + m);
         return 0; }"""
     )
     assert trace(probe) == [1, 2, 10, 50]
@@ -134,9 +136,11 @@ def test_tail_chaining_leaves_the_frame_where_it_is(run) -> None:
         HEAD
         + """
         __attribute__((naked)) void exception_16(void) {
-            __asm volatile("ldr r0, =0x20010000\\n str sp, [r0]\\n str lr, [r0, #4]\\n mov r1, #0x55\\n str r1, [sp]\\n bx lr"); }
+            __asm volatile("ldr r0, =0x20010000\\n str sp, [r0]\\n str lr, [r0, #4]\\n mov r1, #0x55\\n"
+                "str r1, [sp]\\n bx lr"); }
         __attribute__((naked)) void exception_17(void) {
-            __asm volatile("ldr r0, =0x20010000\\n str sp, [r0, #8]\\n str lr, [r0, #12]\\n ldr r1, [sp]\\n str r1, [r0, #16]\\n bx lr"); }
+            __asm volatile("ldr r0, =0x20010000\\n str sp, [r0, #8]\\n str lr, [r0, #12]\\n ldr r1, [sp]\\n"
+                "str r1, [r0, #16]\\n bx lr"); }
         BEGIN enable(0, 0x40); enable(1, 0x80); cpsid(); pend(0); pend(1); cpsie(); BARRIER(); return 0; }"""
     )
     assert probe.out(0) == probe.out(2)
@@ -159,10 +163,12 @@ def test_a_handler_keeps_the_registers_of_what_it_interrupts(run) -> None:
     probe = run(
         HEAD
         + """
-        void exception_16(void) { __asm volatile("mov r0, #0\\n mov r1, r0\\n mov r2, r0\\n mov r3, r0\\n mov ip, r0\\n cmp r0, #1"
+        void exception_16(void) { __asm volatile("mov r0, #0\\n mov r1, r0\\n mov r2, r0\\n mov r3, r0\\n"
+            "mov ip, r0\\n cmp r0, #1"
             ::: "r0", "r1", "r2", "r3", "ip", "cc"); }
         BEGIN enable(0, 0x80);
-        __asm volatile("ldr r4, =0xE000E200\\n mov r5, #1\\n mov r0, #10\\n mov r1, #11\\n mov r2, #12\\n mov r3, #13\\n mov ip, #14\\n"
+        __asm volatile("ldr r4, =0xE000E200\\n mov r5, #1\\n mov r0, #10\\n mov r1, #11\\n mov r2, #12\\n"
+            "mov r3, #13\\n mov ip, #14\\n"
             "cmp r0, r0\\n str r5, [r4]\\n dsb\\n isb\\n ite eq\\n moveq r6, #1\\n movne r6, #2\\n"
             "ldr r4, =0x20010000\\n stmia r4!, {r0-r3}\\n str ip, [r4], #4\\n str r6, [r4]"
             ::: "r0", "r1", "r2", "r3", "r4", "r5", "r6", "ip", "cc", "memory");
@@ -179,7 +185,8 @@ def test_the_frame_is_aligned_to_eight_bytes_and_says_so(run, offset: int, padde
         __attribute__((naked)) void exception_11(void) {{
             __asm volatile("ldr r0, =0x20010000\\n str sp, [r0]\\n ldr r1, [sp, #28]\\n str r1, [r0, #4]\\n bx lr"); }}
         BEGIN u32 before, after;
-        __asm volatile("mov r4, sp\\n ldr r0, =0x20018000 - {offset}\\n mov sp, r0\\n mov %0, sp\\n svc 0\\n mov %1, sp\\n mov sp, r4"
+        __asm volatile("mov r4, sp\\n ldr r0, =0x20018000 - {offset}\\n mov sp, r0\\n mov %0, sp\\n svc 0\\n"
+            "mov %1, sp\\n mov sp, r4"
             : "=&r"(before), "=&r"(after) :: "r0", "r4", "memory");
         OUT[2] = before; OUT[3] = after; return 0; }}"""
     )
@@ -193,9 +200,12 @@ def test_thread_mode_can_use_the_process_stack(run) -> None:
         HEAD
         + """
         __attribute__((naked)) void exception_11(void) {
-            __asm volatile("ldr r0, =0x20010000\\n str lr, [r0]\\n mrs r1, psp\\n str r1, [r0, #4]\\n str sp, [r0, #8]\\n bx lr"); }
-        BEGIN __asm volatile("ldr r0, =0x20018000\\n msr psp, r0\\n mov r0, #2\\n msr control, r0\\n isb\\n svc 0\\n mov r1, sp\\n"
-            "ldr r0, =0x20010000\\n str r1, [r0, #12]\\n mov r0, #0\\n msr control, r0\\n isb" ::: "r0", "r1", "memory");
+            __asm volatile("ldr r0, =0x20010000\\n str lr, [r0]\\n mrs r1, psp\\n str r1, [r0, #4]\\n"
+                "str sp, [r0, #8]\\n bx lr"); }
+        BEGIN __asm volatile("ldr r0, =0x20018000\\n msr psp, r0\\n mov r0, #2\\n msr control, r0\\n isb\\n"
+            "svc 0\\n mov r1, sp\\n"
+            "ldr r0, =0x20010000\\n str r1, [r0, #12]\\n mov r0, #0\\n msr control, r0\\n"
+                "isb" ::: "r0", "r1", "memory");
         return 0; }"""
     )
     assert probe.out(0) == 0xFFFFFFFD
@@ -210,7 +220,8 @@ def test_fpu_state_is_stacked_with_the_long_frame_and_restored(run) -> None:
         HEAD
         + """
         __attribute__((naked)) void exception_16(void) {
-            __asm volatile("ldr r0, =0x20010000\\n str lr, [r0]\\n str sp, [r0, #4]\\n vmov.f32 s0, #2.0\\n vmov.f32 s15, #2.0\\n bx lr"); }
+            __asm volatile("ldr r0, =0x20010000\\n str lr, [r0]\\n str sp, [r0, #4]\\n vmov.f32 s0, #2.0\\n"
+                "vmov.f32 s15, #2.0\\n bx lr"); }
         BEGIN REG(0xE000ED88u) = 0xFu << 20; BARRIER(); enable(0, 0x80); u32 a, b, sp;
         __asm volatile("vmov.f32 s0, #1.0\\n vmov.f32 s15, #3.0" ::: "s0", "s15");
         __asm volatile("mov %0, sp" : "=r"(sp));
@@ -229,7 +240,8 @@ def test_without_fpu_use_the_frame_is_short(run) -> None:
     probe = run(
         HEAD
         + """
-        __attribute__((naked)) void exception_16(void) { __asm volatile("ldr r0, =0x20010000\\n str lr, [r0]\\n bx lr"); }
+        __attribute__((naked)) void exception_16(void) { __asm volatile("ldr r0, =0x20010000\\n str lr, [r0]\\n"
+            "bx lr"); }
         BEGIN enable(0, 0x80); pend(0); return 0; }"""
     )
     assert probe.out(0) == 0xFFFFFFF9
@@ -282,7 +294,8 @@ def test_a_wait_for_event_sleeps_too(run) -> None:
         HEAD
         + """
         void exception_15(void) { note(1); REG(0xE000E010u) = 0; }
-        BEGIN REG(0xE000E014u) = 999; REG(0xE000E018u) = 0; REG(0xE000E010u) = 7; __asm volatile("wfe"); note(2); return 0; }"""
+        BEGIN REG(0xE000E014u) = 999; REG(0xE000E018u) = 0; REG(0xE000E010u) = 7;
+        __asm volatile("wfe"); note(2); return 0; }"""
     )
     assert trace(probe) == [1, 2]
 
@@ -295,7 +308,8 @@ def test_an_exception_nobody_handles_shows_up(run) -> None:
 def test_systick_counts_core_clocks_exactly(run) -> None:
     """4.5: a period is RELOAD + 1 clocks, also while the core sleeps."""
     probe = run(
-        "void exception_15(void) { OUT[0]++; } int main(void) { OUT[0] = 0; REG(0xE000E014u) = 15999; REG(0xE000E018u) = 0;"
+        "void exception_15(void) { OUT[0]++; }"
+        " int main(void) { OUT[0] = 0; REG(0xE000E014u) = 15999; REG(0xE000E018u) = 0;"
         " REG(0xE000E010u) = 7; OUT[1] = REG(0xE000E018u); OUT[2] = REG(0xE000E018u); return 0; }",
         1_000_500,
     )

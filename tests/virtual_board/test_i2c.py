@@ -1,8 +1,9 @@
-"""The I2C controller against the sequences of RM0383 18.3.3 (figures 164 to 166), with a target that writes everything down."""
+"""The I2C controller against the sequences of RM0383 18.3.3, with a target that writes everything down."""
 
 from __future__ import annotations
 
 import pytest
+
 from virtual_board.testing import Probe
 
 RCC_AHB1ENR, RCC_APB1ENR = 0x4002_3830, 0x4002_3840

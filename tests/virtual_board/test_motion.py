@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from virtual_board.motion import STANDARD_GRAVITY, Feeling, Hand, Motion, Rotation, Still, by_name
 
 STEP = 1e-5

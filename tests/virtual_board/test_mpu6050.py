@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import struct
 
 import pytest
+
 from virtual_board.motion import STANDARD_GRAVITY, Hand, Rotation, Still
 from virtual_board.sensors.mpu6050 import Mpu6050
 from virtual_board.timebase import PS_PER_US, Timebase
@@ -171,7 +173,7 @@ def test_a_pulse_of_50_us_for_every_sample() -> None:
     rises = [at for at, level in host.edges if level]
     falls = [at for at, level in host.edges if not level]
     assert len(rises) == 3
-    assert [later - earlier for earlier, later in zip(rises, rises[1:], strict=False)] == [1000, 1000]
+    assert [later - earlier for earlier, later in itertools.pairwise(rises)] == [1000, 1000]
     assert [fall - rise for rise, fall in zip(rises, falls, strict=True)] == [50, 50, 50]
 
 

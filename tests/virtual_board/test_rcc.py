@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from virtual_board.testing import IDLE, Probe
 
 CR, PLLCFGR, CFGR, CSR = 0x4002_3800, 0x4002_3804, 0x4002_3808, 0x4002_3874
@@ -40,15 +41,16 @@ def test_oscillators_take_their_time(probe: Probe) -> None:
 
 
 @pytest.mark.parametrize(
-    ("board", "plan", "vos", "latency", "cfgr", "clocks"),
+    ("board", "settings", "clocks"),
     [
-        ("nucleo_f411re", (4, 96, 2), 3, 3, 4 << 10, (96_000_000, 48_000_000, 96_000_000)),
-        ("nucleo_f411re", (4, 100, 2), 3, 3, 4 << 10, (100_000_000, 50_000_000, 100_000_000)),
-        ("blackpill_f411ce", (25, 192, 2), 3, 3, 4 << 10, (96_000_000, 48_000_000, 96_000_000)),
-        ("netduinoplus2", (25, 336, 2), 1, 5, 5 << 10 | 4 << 13, (168_000_000, 42_000_000, 84_000_000)),
+        ("nucleo_f411re", ((4, 96, 2), 3, 3, 4 << 10), (96_000_000, 48_000_000, 96_000_000)),
+        ("nucleo_f411re", ((4, 100, 2), 3, 3, 4 << 10), (100_000_000, 50_000_000, 100_000_000)),
+        ("blackpill_f411ce", ((25, 192, 2), 3, 3, 4 << 10), (96_000_000, 48_000_000, 96_000_000)),
+        ("netduinoplus2", ((25, 336, 2), 1, 5, 5 << 10 | 4 << 13), (168_000_000, 42_000_000, 84_000_000)),
     ],
 )
-def test_the_clock_tree_of_each_board(run, board, plan, vos, latency, cfgr, clocks) -> None:
+def test_the_clock_tree_of_each_board(run, board, settings, clocks) -> None:
+    plan, vos, latency, cfgr = settings
     probe = run(IDLE, 10, board=board)
     probe.set(APB1ENR, 1 << 28)
     probe.write(PWR_CR, vos << 14)
@@ -63,16 +65,17 @@ def test_the_clock_tree_of_each_board(run, board, plan, vos, latency, cfgr, cloc
 
 
 @pytest.mark.parametrize(
-    ("vos", "latency", "cfgr", "plan", "note"),
+    ("settings", "note"),
     [
-        (3, 2, 4 << 10, (4, 96, 2), "flash needs 3 wait states at 96000000 Hz"),
-        (2, 3, 4 << 10, (4, 96, 2), "HCLK of 96000000 Hz is above the limit of voltage scale 2"),
-        (3, 3, 0, (4, 96, 2), "APB clocks 96000000 and 96000000 Hz are above the limit"),
-        (3, 3, 4 << 10, (16, 192, 2), "PLL input after PLLM must be 0.95 to 2.1 MHz"),
-        (3, 3, 4 << 10, (8, 60, 2), "VCO must run at 100000000 to 432000000 Hz"),
+        ((3, 2, 4 << 10, (4, 96, 2)), "flash needs 3 wait states at 96000000 Hz"),
+        ((2, 3, 4 << 10, (4, 96, 2)), "HCLK of 96000000 Hz is above the limit of voltage scale 2"),
+        ((3, 3, 0, (4, 96, 2)), "APB clocks 96000000 and 96000000 Hz are above the limit"),
+        ((3, 3, 4 << 10, (16, 192, 2)), "PLL input after PLLM must be 0.95 to 2.1 MHz"),
+        ((3, 3, 4 << 10, (8, 60, 2)), "VCO must run at 100000000 to 432000000 Hz"),
     ],
 )
-def test_what_the_manual_forbids_is_noted(probe: Probe, vos, latency, cfgr, plan, note) -> None:
+def test_what_the_manual_forbids_is_noted(probe: Probe, settings, note) -> None:
+    vos, latency, cfgr, plan = settings
     probe.set(APB1ENR, 1 << 28)
     probe.write(PWR_CR, vos << 14)
     start_pll(probe, *plan)

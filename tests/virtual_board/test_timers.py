@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from virtual_board.testing import Probe
 
 APB1ENR = 0x4002_3840

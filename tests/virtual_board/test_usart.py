@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from virtual_board.testing import Probe
 from virtual_board.timebase import PS_PER_S
 
@@ -154,6 +155,16 @@ def test_switching_the_transmitter_off_cuts_the_byte(uart: Probe) -> None:
     uart.write(CR1, 0)
     uart.pass_us(1000)
     assert uart.board.uart.take() == b"\x01"
+
+
+def test_a_reset_cuts_the_byte_on_the_wire(uart: Probe) -> None:
+    for byte in (1, 2):
+        uart.write(DR, byte)
+    uart.pass_us(frame_us(139) * 1.5)
+    uart.board.reset("pin")
+    uart.pass_us(1000)
+    assert uart.board.uart.take() == b"\x01"
+    assert uart.board.uart.sent == 1
 
 
 def test_a_character_arrives_after_ten_bits_and_is_read_once(uart: Probe) -> None:

@@ -1,0 +1,146 @@
+"""The board as a whole: determinism, resets, memory, wiring."""
+
+from __future__ import annotations
+
+import pytest
+
+from virtual_board import BOARDS, Hand
+from virtual_board.sensors.mpu6050 import Mpu6050
+from virtual_board.testing import IDLE, Probe
+
+# samples noise sources, memory and the line for a while
+BUSY = """
+#define UART 0x40004400u
+void exception_15(void) { OUT[0]++; }
+int main(void) {
+    OUT[0] = 0;
+    REG(0x40023830u) |= 1; REG(0x40023840u) |= 1u << 17; REG(0x40023844u) |= 1u << 8;
+    REG(0x40020000u) |= 2u << 4; REG(0x40020020u) |= 7u << 8;
+    REG(UART + 8) = 139; REG(UART + 12) = 1u << 13 | 1u << 3;
+    REG(0x40012304u) = 1u << 23; REG(0x40012008u) = 1; REG(0x40012034u) = 18;
+    REG(0xE000E014u) = 15999; REG(0xE000E018u) = 0; REG(0xE000E010u) = 7;
+    for (u32 i = 0;; i++) {
+        REG(0x40012008u) |= 1u << 30;
+        while (!(REG(0x40012000u) & 2)) {}
+        REG(UART + 4) = REG(0x4001204Cu) + REG(0x20004000u + 4 * (i & 255));
+        WFI();
+    }
+}"""
+
+
+def test_the_same_seed_gives_the_same_bytes_and_instruction_count(run) -> None:
+    runs = [run(BUSY, 300_000, seed=7) for _ in range(2)]
+    sent = [probe.board.uart.take() for probe in runs]
+    assert len(sent[0]) > 250
+    assert sent[0] == sent[1]
+    assert runs[0].board.instructions == runs[1].board.instructions
+    assert runs[0].board.counters == runs[1].board.counters
+
+
+def test_how_time_is_cut_into_runs_makes_no_difference(run) -> None:
+    whole, pieces = run(BUSY, 100_000, seed=7), run(BUSY, 0, seed=7)
+    for _ in range(333):
+        pieces.pass_us(300.3)
+    whole.pass_us(10)
+    pieces.pass_us(whole.time.now_ps / 1e6 - pieces.time.now_ps / 1e6)
+    assert pieces.board.uart.take() == whole.board.uart.take()
+
+
+def test_another_seed_gives_other_bytes(run) -> None:
+    assert run(BUSY, 50_000, seed=1).board.uart.take() != run(BUSY, 50_000, seed=2).board.uart.take()
+
+
+def test_sram_is_noise_at_power_on_and_survives_a_warm_reset(run) -> None:
+    probe: Probe = run(IDLE, 100, seed=1)
+    memory = probe.machine.memory
+    noise = memory.read(0x2000_4000, 4096)
+    assert len(set(noise)) > 200
+    memory.write(0x2000_4000, b"kept")
+    probe.board.reset("pin")
+    probe.pass_us(100)
+    assert memory.read(0x2000_4000, 4) == b"kept"
+    probe.board.reset("power")
+    assert memory.read(0x2000_4000, 4096) != noise, "every power-on is another"
+    assert run(IDLE, 100, seed=1).machine.memory.read(0x2000_4000, 4096) == noise
+    assert run(IDLE, 100, seed=2).machine.memory.read(0x2000_4000, 4096) != noise
+
+
+def test_a_program_can_reset_itself(run) -> None:
+    """PM0214 4.4.5, SYSRESETREQ: takes effect at once; RAM stays, peripherals do not."""
+    source = """int main(void) {
+        if (OUT[1] != 0x1234u) { OUT[1] = 0x1234u; OUT[0] = 0; OUT[2] = 0; }
+        OUT[0]++;
+        if (OUT[0] < 4) { REG(0x40023830u) = 1; REG(0xE000ED0Cu) = 0x05FA0004u; OUT[2]++; }
+        OUT[3] = REG(0x40023830u) & 1; OUT[4] = REG(0x40023874u) >> 28 & 1;
+        return 0; }"""
+    probe: Probe = run(source)
+    assert [probe.out(index) for index in range(5)] == [4, 0x1234, 0, 0, 1]
+    assert probe.board.counters.resets == 4
+
+
+def test_without_the_key_there_is_no_reset(run) -> None:
+    probe: Probe = run("int main(void) { OUT[0] = 1; REG(0xE000ED0Cu) = 4; OUT[0] = 2; return 0; }")
+    assert probe.out(0) == 2
+    assert probe.board.counters.resets == 1
+
+
+def test_the_sensor_keeps_its_registers_over_a_reset_of_the_microcontroller(run) -> None:
+    probe: Probe = run(IDLE, 30_000)
+    imu: Mpu6050 = probe.board.imu
+    for values in ((0x6B, 1), (0x1B, 0x18)):
+        assert imu.start(read=False)
+        for byte in values:
+            imu.write(byte)
+    probe.board.reset("pin")
+    assert imu._registers[0x1B] == 0x18
+    probe.board.reset("power")
+    assert imu._registers[0x1B] == 0
+
+
+@pytest.mark.parametrize("board", sorted(BOARDS))
+def test_data_ready_reaches_the_interrupt_of_its_pin(run, board: str) -> None:
+    probe: Probe = run(IDLE, 30_000, board=board, motion=Hand(seed=1))
+    spec = BOARDS[board]
+    port = ord(spec.data_ready[1]) - ord("A")
+    probe.set(0x4002_3830, 1 << port | 2)
+    if spec.sensor_power is not None:
+        assert not probe.board.imu.present, "no power before the switch"
+        probe.write(0x4002_0418, 1 << 2)
+        probe.set(0x4002_0400, 1 << 4)
+        probe.pass_us(25_000)
+    probe.set(0x4002_3844, 1 << 14)
+    probe.write(0x4001_3808, port)
+    probe.write(0x4001_3C08, 1)
+    probe.write(0x4001_3C00, 1)
+    for values in ((0x6B, 1), (0x1A, 1), (0x38, 1)):
+        assert probe.board.imu.start(read=False)
+        for byte in values:
+            probe.board.imu.write(byte)
+    probe.pass_us(1100)
+    assert probe.line(6)
+    assert probe.read(0x4001_3C14) == 1
+
+
+def test_taking_the_imu_off_and_putting_it_back_is_a_power_on(run) -> None:
+    board = run(IDLE, 30_000).board
+    assert board.imu.start(read=False)
+    board.connect_imu(connected=False)
+    assert not board.imu.start(read=False)
+    board.connect_imu(connected=True)
+    assert not board.imu.start(read=False), "starting up"
+    board.run(0.025)
+    assert board.imu.start(read=False)
+
+
+def test_run_until(run) -> None:
+    board = run(BUSY, 10).board
+    assert board.run_until(lambda: board.uart.sent >= 5, limit_s=1)
+    assert board.now_us < 10_000
+    assert not board.run_until(lambda: False, limit_s=0.01)
+
+
+def test_a_clean_program_leaves_no_notes(run) -> None:
+    board = run(BUSY, 50_000).board
+    assert board.unmodelled == {}
+    assert board.unclocked == {}
+    assert board.violations == {}

@@ -1,0 +1,80 @@
+"""The real firmware on the models: it runs clean, is itself, and keeps its budget. More is in tests/system."""
+
+from __future__ import annotations
+
+import pytest
+
+from elves import BOARDS, elf_path
+from telemetry_protocol import Decoder, Frame, messages
+from virtual_board import Hand, VirtualBoard
+
+BUDGET = 1200
+"""Retired instructions per 6-axis sample at 1 kHz."""
+
+
+def start(name: str, *, seed: int = 1, unit: int = 0) -> VirtualBoard:
+    return VirtualBoard(elf_path(name), board=name, motion=Hand(seed=1), seed=seed, unit=unit)
+
+
+def hello(board: VirtualBoard) -> messages.Hello:
+    decoder = Decoder()
+    found: list[messages.Hello] = []
+
+    def look() -> bool:
+        for frame in decoder.feed(board.uart.take()):
+            message = messages.unpack(frame.type, frame.payload) if isinstance(frame, Frame) else None
+            if isinstance(message, messages.Hello):
+                found.append(message)
+        return bool(found)
+
+    assert board.run_until(look, limit_s=2)
+    return found[0]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_access_is_modelled_and_nothing_the_manuals_forbid_is_done(name: str) -> None:
+    board = start(name)
+    board.run(3)
+    assert board.unmodelled == {}
+    assert board.unclocked == {}
+    assert board.violations == {}
+    assert board.counters.lockups == 0
+    assert "HardFault" not in board.counters.exceptions
+    assert board.counters.resets == 1
+    assert board.machine.exceptions.coprocessor_violations == 0
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_sample_costs_no_more_than_the_budget(name: str) -> None:
+    board = start(name)
+    board.run(2)
+    instructions, samples = board.instructions, board.imu.samples
+    board.run(1)
+    taken = board.imu.samples - samples
+    assert taken == pytest.approx(1000, rel=0.01)
+    assert (board.instructions - instructions) / taken <= BUDGET
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_it_tells_the_identity_it_was_given(name: str) -> None:
+    first, second = hello(start(name)), hello(start(name, seed=2, unit=1))
+    assert first.board == name
+    assert bytes(first.uid) == start(name).uid
+    assert first.uid != second.uid
+    assert first.boot_id != second.boot_id
+
+
+def test_two_runs_of_the_firmware_are_the_same_byte_for_byte() -> None:
+    boards = [start("nucleo_f411re", seed=9) for _ in range(2)]
+    for board in boards:
+        board.run(2)
+    assert boards[0].uart.take() == boards[1].uart.take()
+    assert boards[0].counters == boards[1].counters
+
+
+def test_the_line_runs_at_the_rate_it_claims() -> None:
+    board = start("nucleo_f411re")
+    claimed = hello(board).baud
+    frame_ps = board.machine.usarts[board.spec.uart].frame_ps
+    assert 10e12 / frame_ps == pytest.approx(claimed, rel=1e-4)
+    assert claimed == pytest.approx(921_600, rel=0.01)
