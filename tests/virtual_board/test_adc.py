@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from virtual_board.testing import IDLE, Probe
+from virtual_board.testing import IDLE, Probe, Run
 
 APB2ENR, AHB1ENR = 0x4002_3844, 0x4002_3830
 ADC = 0x4001_2000
@@ -63,7 +63,7 @@ def test_the_supply_comes_back_by_vrefint(adc: Probe, supply: float) -> None:
     assert 3.3 * vrefint / raw == pytest.approx(supply, abs=0.01)
 
 
-def test_the_f405_has_its_sensor_on_channel_16(run) -> None:
+def test_the_f405_has_its_sensor_on_channel_16(run: Run) -> None:
     probe = run(IDLE, 10, board="netduinoplus2")
     probe.set(APB2ENR, 1 << 8)
     probe.write(CCR, TSVREFE)
@@ -102,7 +102,7 @@ def test_a_result_nobody_reads_is_an_overrun_when_each_one_counts(adc: Probe) ->
     assert adc.read(SR) & OVR
 
 
-def test_unique_id_and_flash_size(run) -> None:
+def test_unique_id_and_flash_size(run: Run) -> None:
     first, second = run(IDLE, 10, unit=0), run(IDLE, 10, unit=1)
     read = first.machine.memory.read
     assert read(0x1FFF_7A10, 12) == first.board.uid

@@ -6,7 +6,7 @@ import pytest
 
 from virtual_board import BOARDS, Hand
 from virtual_board.sensors.mpu6050 import Mpu6050
-from virtual_board.testing import IDLE, Probe
+from virtual_board.testing import IDLE, Probe, Run
 
 # samples noise sources, memory and the line for a while
 BUSY = """
@@ -28,7 +28,7 @@ int main(void) {
 }"""
 
 
-def test_the_same_seed_gives_the_same_bytes_and_instruction_count(run) -> None:
+def test_the_same_seed_gives_the_same_bytes_and_instruction_count(run: Run) -> None:
     runs = [run(BUSY, 300_000, seed=7) for _ in range(2)]
     sent = [probe.board.uart.take() for probe in runs]
     assert len(sent[0]) > 250
@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_bytes_and_instruction_count(run) -> None:
     assert runs[0].board.counters == runs[1].board.counters
 
 
-def test_how_time_is_cut_into_runs_makes_no_difference(run) -> None:
+def test_how_time_is_cut_into_runs_makes_no_difference(run: Run) -> None:
     whole, pieces = run(BUSY, 100_000, seed=7), run(BUSY, 0, seed=7)
     for _ in range(333):
         pieces.pass_us(300.3)
@@ -46,11 +46,11 @@ def test_how_time_is_cut_into_runs_makes_no_difference(run) -> None:
     assert pieces.board.uart.take() == whole.board.uart.take()
 
 
-def test_another_seed_gives_other_bytes(run) -> None:
+def test_another_seed_gives_other_bytes(run: Run) -> None:
     assert run(BUSY, 50_000, seed=1).board.uart.take() != run(BUSY, 50_000, seed=2).board.uart.take()
 
 
-def test_sram_is_noise_at_power_on_and_survives_a_warm_reset(run) -> None:
+def test_sram_is_noise_at_power_on_and_survives_a_warm_reset(run: Run) -> None:
     probe: Probe = run(IDLE, 100, seed=1)
     memory = probe.machine.memory
     noise = memory.read(0x2000_4000, 4096)
@@ -65,7 +65,7 @@ def test_sram_is_noise_at_power_on_and_survives_a_warm_reset(run) -> None:
     assert run(IDLE, 100, seed=2).machine.memory.read(0x2000_4000, 4096) != noise
 
 
-def test_a_program_can_reset_itself(run) -> None:
+def test_a_program_can_reset_itself(run: Run) -> None:
     """PM0214 4.4.5, SYSRESETREQ: takes effect at once; RAM stays, peripherals do not."""
     source = """int main(void) {
         if (OUT[1] != 0x1234u) { OUT[1] = 0x1234u; OUT[0] = 0; OUT[2] = 0; }
@@ -78,13 +78,13 @@ def test_a_program_can_reset_itself(run) -> None:
     assert probe.board.counters.resets == 4
 
 
-def test_without_the_key_there_is_no_reset(run) -> None:
+def test_without_the_key_there_is_no_reset(run: Run) -> None:
     probe: Probe = run("int main(void) { OUT[0] = 1; REG(0xE000ED0Cu) = 4; OUT[0] = 2; return 0; }")
     assert probe.out(0) == 2
     assert probe.board.counters.resets == 1
 
 
-def test_the_sensor_keeps_its_registers_over_a_reset_of_the_microcontroller(run) -> None:
+def test_the_sensor_keeps_its_registers_over_a_reset_of_the_microcontroller(run: Run) -> None:
     probe: Probe = run(IDLE, 30_000)
     imu: Mpu6050 = probe.board.imu
     for values in ((0x6B, 1), (0x1B, 0x18)):
@@ -98,7 +98,7 @@ def test_the_sensor_keeps_its_registers_over_a_reset_of_the_microcontroller(run)
 
 
 @pytest.mark.parametrize("board", sorted(BOARDS))
-def test_data_ready_reaches_the_interrupt_of_its_pin(run, board: str) -> None:
+def test_data_ready_reaches_the_interrupt_of_its_pin(run: Run, board: str) -> None:
     probe: Probe = run(IDLE, 30_000, board=board, motion=Hand(seed=1))
     spec = BOARDS[board]
     port = ord(spec.data_ready[1]) - ord("A")
@@ -121,7 +121,7 @@ def test_data_ready_reaches_the_interrupt_of_its_pin(run, board: str) -> None:
     assert probe.read(0x4001_3C14) == 1
 
 
-def test_taking_the_imu_off_and_putting_it_back_is_a_power_on(run) -> None:
+def test_taking_the_imu_off_and_putting_it_back_is_a_power_on(run: Run) -> None:
     board = run(IDLE, 30_000).board
     assert board.imu.start(read=False)
     board.connect_imu(connected=False)
@@ -132,14 +132,14 @@ def test_taking_the_imu_off_and_putting_it_back_is_a_power_on(run) -> None:
     assert board.imu.start(read=False)
 
 
-def test_run_until(run) -> None:
+def test_run_until(run: Run) -> None:
     board = run(BUSY, 10).board
     assert board.run_until(lambda: board.uart.sent >= 5, limit_s=1)
     assert board.now_us < 10_000
     assert not board.run_until(lambda: False, limit_s=0.01)
 
 
-def test_a_clean_program_leaves_no_notes(run) -> None:
+def test_a_clean_program_leaves_no_notes(run: Run) -> None:
     board = run(BUSY, 50_000).board
     assert board.unmodelled == {}
     assert board.unclocked == {}

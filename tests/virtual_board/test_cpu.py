@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from virtual_board import VirtualBoard
-from virtual_board.testing import Probe, compile_program
+from virtual_board.testing import Probe, Run, compile_program
 
 HEAD = """
 #define CYCCNT REG(0xE0001004u)
@@ -30,7 +30,7 @@ __attribute__((used)) void caught(u32 *frame, u32 link)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 100])
-def test_the_cycle_counter_moves_by_one_per_instruction_even_inside_a_slice(run, count: int) -> None:
+def test_the_cycle_counter_moves_by_one_per_instruction_even_inside_a_slice(run: Run, count: int) -> None:
     nops = "nop\\n" * count
     probe: Probe = run(
         HEAD
@@ -46,7 +46,7 @@ def test_the_cycle_counter_moves_by_one_per_instruction_even_inside_a_slice(run,
     assert probe.out(0) == count + 1
 
 
-def test_an_it_block_counts_only_what_its_condition_lets_through(run) -> None:
+def test_an_it_block_counts_only_what_its_condition_lets_through(run: Run) -> None:
     probe: Probe = run(
         HEAD
         + """
@@ -63,7 +63,7 @@ def test_an_it_block_counts_only_what_its_condition_lets_through(run) -> None:
     assert probe.out(0) == 3  # cmp, ittt, ldr
 
 
-def test_two_instances_count_the_same_and_time_is_instructions_over_the_clock(run) -> None:
+def test_two_instances_count_the_same_and_time_is_instructions_over_the_clock(run: Run) -> None:
     source = 'int main(void) { for (;;) __asm volatile("nop"); }'
     first: Probe = run(source, 1000)
     second: Probe = run(source, 1000)
@@ -72,7 +72,7 @@ def test_two_instances_count_the_same_and_time_is_instructions_over_the_clock(ru
     assert first.board.counters.asleep_ps == 0
 
 
-def test_a_sleeping_core_retires_nothing(run) -> None:
+def test_a_sleeping_core_retires_nothing(run: Run) -> None:
     probe: Probe = run("int main(void) { return 0; }", 100)
     before = probe.board.instructions
     probe.pass_us(100_000)
@@ -92,7 +92,7 @@ def test_a_sleeping_core_retires_nothing(run) -> None:
         ),
     ],
 )
-def test_a_fault_without_its_own_handler_becomes_a_hard_fault(run, name: str, code: str, cfsr: int) -> None:
+def test_a_fault_without_its_own_handler_becomes_a_hard_fault(run: Run, name: str, code: str, cfsr: int) -> None:
     probe: Probe = run(
         HEAD + CATCH % 3 + f"extern char here[]; int main(void) {{ OUT[7] = 0; OUT[8] = (u32)here; {code} return 0; }}"
     )
@@ -105,12 +105,12 @@ def test_a_fault_without_its_own_handler_becomes_a_hard_fault(run, name: str, co
     assert probe.board.counters.exceptions["HardFault"] == 1
 
 
-def test_a_precise_bus_fault_tells_the_address(run) -> None:
+def test_a_precise_bus_fault_tells_the_address(run: Run) -> None:
     probe: Probe = run(HEAD + CATCH % 3 + "int main(void) { OUT[7] = 0; OUT[9] = REG(0x60000124u); return 0; }")
     assert probe.out(4) == 0x60000124
 
 
-def test_a_store_to_nowhere_is_imprecise(run) -> None:
+def test_a_store_to_nowhere_is_imprecise(run: Run) -> None:
     """2.4.1: the write buffer; the core is past the store and BFAR says nothing."""
     probe: Probe = run(
         HEAD
@@ -122,7 +122,7 @@ def test_a_store_to_nowhere_is_imprecise(run) -> None:
     assert probe.out(1) == probe.out(8) & ~1
 
 
-def test_a_bus_fault_goes_to_its_own_handler_when_that_is_enabled(run) -> None:
+def test_a_bus_fault_goes_to_its_own_handler_when_that_is_enabled(run: Run) -> None:
     probe: Probe = run(
         HEAD + CATCH % 5 + "int main(void) { OUT[7] = 0; SHCSR = 1u << 17; OUT[9] = REG(0x60000000u); return 0; }"
     )
@@ -130,25 +130,25 @@ def test_a_bus_fault_goes_to_its_own_handler_when_that_is_enabled(run) -> None:
     assert probe.out(3) == 0, "not forced"
 
 
-def test_a_jump_to_an_even_address_is_an_invalid_state(run) -> None:
+def test_a_jump_to_an_even_address_is_an_invalid_state(run: Run) -> None:
     probe: Probe = run(HEAD + CATCH % 3 + "int main(void) { OUT[7] = 0; ((void (*)(void))0x08000100u)(); return 0; }")
     assert probe.out(2) == 1 << 17  # INVSTATE
     assert probe.out(1) == 0x08000100
     assert probe.out(6) >> 24 & 1 == 0, "the stacked T bit"
 
 
-def test_a_jump_to_nowhere_is_an_instruction_bus_error(run) -> None:
+def test_a_jump_to_nowhere_is_an_instruction_bus_error(run: Run) -> None:
     probe: Probe = run(HEAD + CATCH % 3 + "int main(void) { OUT[7] = 0; ((void (*)(void))0x30000001u)(); return 0; }")
     assert probe.out(2) == 1 << 8  # IBUSERR
     assert probe.out(1) == 0x30000000
 
 
-def test_bkpt_without_a_debugger_is_a_hard_fault(run) -> None:
+def test_bkpt_without_a_debugger_is_a_hard_fault(run: Run) -> None:
     probe: Probe = run(HEAD + CATCH % 3 + 'int main(void) { OUT[7] = 0; __asm volatile("bkpt"); return 0; }')
     assert probe.out(3) == 1 << 31  # DEBUGEVT
 
 
-def test_an_svc_that_may_not_preempt_escalates(run) -> None:
+def test_an_svc_that_may_not_preempt_escalates(run: Run) -> None:
     probe: Probe = run(
         HEAD + CATCH % 3 + 'int main(void) { OUT[7] = 0; __asm volatile("cpsid i\\n svc 1"); return 0; }'
     )
@@ -156,7 +156,7 @@ def test_an_svc_that_may_not_preempt_escalates(run) -> None:
     assert probe.out(3) == 1 << 30
 
 
-def test_a_fault_in_the_hard_fault_handler_locks_up_until_a_reset(run) -> None:
+def test_a_fault_in_the_hard_fault_handler_locks_up_until_a_reset(run: Run) -> None:
     """2.4.4; on a real board only the watchdog helps then."""
     probe: Probe = run(
         "void exception_3(void) { OUT[0]++; REG(0x60000000u); }"
@@ -172,7 +172,7 @@ def test_a_fault_in_the_hard_fault_handler_locks_up_until_a_reset(run) -> None:
     assert probe.board.instructions > before
 
 
-def test_a_stack_outside_memory_is_a_stacking_error(run) -> None:
+def test_a_stack_outside_memory_is_a_stacking_error(run: Run) -> None:
     probe: Probe = run(
         HEAD
         + "__attribute__((naked)) void exception_3(void) {"
@@ -183,7 +183,7 @@ def test_a_stack_outside_memory_is_a_stacking_error(run) -> None:
     assert probe.out(0) & 1 << 12  # STKERR, 4.4.13
 
 
-def test_a_store_to_flash_does_nothing_but_set_an_error_flag(run) -> None:
+def test_a_store_to_flash_does_nothing_but_set_an_error_flag(run: Run) -> None:
     """RM0383 3.6.3, PGSERR."""
     probe: Probe = run(
         "int main(void) { REG(0x08000000u) = 0; OUT[0] = REG(0x08000000u);"
@@ -194,7 +194,7 @@ def test_a_store_to_flash_does_nothing_but_set_an_error_flag(run) -> None:
     assert probe.out(2) == 7
 
 
-def test_flash_is_also_at_zero_and_bit_bands_work(run) -> None:
+def test_flash_is_also_at_zero_and_bit_bands_work(run: Run) -> None:
     """RM0383 2.4 (boot from flash), PM0214 2.2.5."""
     probe: Probe = run(
         "int main(void) { OUT[0] = REG(4); OUT[1] = REG(0x08000004u);"

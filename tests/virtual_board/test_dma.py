@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from virtual_board.testing import Probe
+from virtual_board.testing import Probe, Run
 
 RCC_AHB1ENR, RCC_APB1ENR = 0x4002_3830, 0x4002_3840
 STREAM6 = 0x4002_6000 + 0x10 + 0x18 * 6
@@ -45,7 +47,7 @@ def test_memory_that_dma_cannot_reach_is_a_transfer_error(dma: Probe) -> None:
     assert dma.line(17)
 
 
-def test_ccm_is_out_of_reach_on_the_f405(run) -> None:
+def test_ccm_is_out_of_reach_on_the_f405(run: Run) -> None:
     """RM0090 2.3.1: CCM hangs on the core's data bus only."""
     from virtual_board.testing import IDLE
 
@@ -64,7 +66,9 @@ def test_ccm_is_out_of_reach_on_the_f405(run) -> None:
         (lambda dma: dma.write(STREAM6, START & ~(1 << 6)), "DMA1 stream 6: wrong direction for USART2_TX"),
     ],
 )
-def test_a_stream_set_up_wrongly_moves_nothing_and_is_noted(dma: Probe, change, note: str) -> None:
+def test_a_stream_set_up_wrongly_moves_nothing_and_is_noted(
+    dma: Probe, change: Callable[[Probe], None], note: str
+) -> None:
     change(dma)
     dma.write(STREAM6, START)
     dma.pass_us(500)

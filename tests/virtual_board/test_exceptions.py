@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from virtual_board.testing import Probe
+from virtual_board.testing import Probe, Run
 
 HEAD = """
 #define ISER0 REG(0xE000E100u)
@@ -29,7 +29,7 @@ def trace(probe: Probe) -> list[int]:
     return values
 
 
-def test_a_more_urgent_interrupt_nests_and_a_less_urgent_one_waits(run) -> None:
+def test_a_more_urgent_interrupt_nests_and_a_less_urgent_one_waits(run: Run) -> None:
     probe = run(
         HEAD
         + """
@@ -41,7 +41,7 @@ def test_a_more_urgent_interrupt_nests_and_a_less_urgent_one_waits(run) -> None:
     assert trace(probe) == [1, 10, 2, 3, 20, 99]
 
 
-def test_equal_priority_does_not_preempt_and_the_lower_number_goes_first(run) -> None:
+def test_equal_priority_does_not_preempt_and_the_lower_number_goes_first(run: Run) -> None:
     probe = run(
         HEAD
         + """
@@ -57,7 +57,7 @@ def test_equal_priority_does_not_preempt_and_the_lower_number_goes_first(run) ->
     ("group", "expected"),
     [(3, [1, 10, 2]), (5, [1, 2, 10])],  # AIRCR.PRIGROUP 5: two group bits, 0x90 and 0x80 are one group (4.4.5)
 )
-def test_prigroup_decides_what_preempts(run, group: int, expected: list[int]) -> None:
+def test_prigroup_decides_what_preempts(run: Run, group: int, expected: list[int]) -> None:
     probe = run(
         HEAD
         + f"""
@@ -68,12 +68,12 @@ def test_prigroup_decides_what_preempts(run, group: int, expected: list[int]) ->
     assert trace(probe) == expected
 
 
-def test_only_four_priority_bits_exist(run) -> None:
+def test_only_four_priority_bits_exist(run: Run) -> None:
     probe = run(HEAD + "BEGIN PRIORITY(5) = 0xFF; OUT[0] = PRIORITY(5); return 0; }")
     assert probe.out(0) == 0xF0
 
 
-def test_primask_holds_an_interrupt_back_until_the_instruction_that_lifts_it(run) -> None:
+def test_primask_holds_an_interrupt_back_until_the_instruction_that_lifts_it(run: Run) -> None:
     probe = run(
         HEAD
         + """
@@ -88,7 +88,7 @@ def test_primask_holds_an_interrupt_back_until_the_instruction_that_lifts_it(run
     assert probe.out(3) == 7
 
 
-def test_a_timer_that_fires_under_primask_is_taken_at_the_end_of_the_section(run) -> None:
+def test_a_timer_that_fires_under_primask_is_taken_at_the_end_of_the_section(run: Run) -> None:
     """The section branches, calls and has IT blocks: whatever its shape, nothing gets in."""
     probe = run(
         HEAD
@@ -104,7 +104,7 @@ def test_a_timer_that_fires_under_primask_is_taken_at_the_end_of_the_section(run
     assert probe.board.counters.max_latency_cycles["SysTick"] > 400
 
 
-def test_basepri_holds_back_what_is_not_more_urgent(run) -> None:
+def test_basepri_holds_back_what_is_not_more_urgent(run: Run) -> None:
     probe = run(
         HEAD
         + """
@@ -117,7 +117,7 @@ def test_basepri_holds_back_what_is_not_more_urgent(run) -> None:
     assert trace(probe) == [5, 1, 6, 2, 7]
 
 
-def test_faultmask_holds_everything_back_and_ends_with_the_handler(run) -> None:
+def test_faultmask_holds_everything_back_and_ends_with_the_handler(run: Run) -> None:
     probe = run(
         HEAD
         + """
@@ -130,7 +130,7 @@ def test_faultmask_holds_everything_back_and_ends_with_the_handler(run) -> None:
     assert trace(probe) == [1, 2, 10, 50]
 
 
-def test_tail_chaining_leaves_the_frame_where_it_is(run) -> None:
+def test_tail_chaining_leaves_the_frame_where_it_is(run: Run) -> None:
     """2.3.7: the second handler starts with the same stack pointer and EXC_RETURN, without unstacking."""
     probe = run(
         HEAD
@@ -148,7 +148,7 @@ def test_tail_chaining_leaves_the_frame_where_it_is(run) -> None:
     assert probe.out(4) == 0x55, "nothing was pushed in between"
 
 
-def test_svc_and_pendsv(run) -> None:
+def test_svc_and_pendsv(run: Run) -> None:
     probe = run(
         HEAD
         + """
@@ -159,7 +159,7 @@ def test_svc_and_pendsv(run) -> None:
     assert trace(probe) == [1, 2, 3, 4]
 
 
-def test_a_handler_keeps_the_registers_of_what_it_interrupts(run) -> None:
+def test_a_handler_keeps_the_registers_of_what_it_interrupts(run: Run) -> None:
     probe = run(
         HEAD
         + """
@@ -178,7 +178,7 @@ def test_a_handler_keeps_the_registers_of_what_it_interrupts(run) -> None:
 
 
 @pytest.mark.parametrize(("offset", "padded"), [(0, 0), (4, 1)])
-def test_the_frame_is_aligned_to_eight_bytes_and_says_so(run, offset: int, padded: int) -> None:
+def test_the_frame_is_aligned_to_eight_bytes_and_says_so(run: Run, offset: int, padded: int) -> None:
     probe = run(
         HEAD
         + f"""
@@ -195,7 +195,7 @@ def test_the_frame_is_aligned_to_eight_bytes_and_says_so(run, offset: int, padde
     assert probe.out(3) == probe.out(2) == 0x20018000 - offset
 
 
-def test_thread_mode_can_use_the_process_stack(run) -> None:
+def test_thread_mode_can_use_the_process_stack(run: Run) -> None:
     probe = run(
         HEAD
         + """
@@ -214,7 +214,7 @@ def test_thread_mode_can_use_the_process_stack(run) -> None:
     assert probe.out(3) == 0x20018000
 
 
-def test_fpu_state_is_stacked_with_the_long_frame_and_restored(run) -> None:
+def test_fpu_state_is_stacked_with_the_long_frame_and_restored(run: Run) -> None:
     """2.3.7 and 4.6: EXC_RETURN bit 4 clear, 26 words, S0 survives a handler that uses it."""
     probe = run(
         HEAD
@@ -236,7 +236,7 @@ def test_fpu_state_is_stacked_with_the_long_frame_and_restored(run) -> None:
     assert probe.machine.exceptions.coprocessor_violations == 0
 
 
-def test_without_fpu_use_the_frame_is_short(run) -> None:
+def test_without_fpu_use_the_frame_is_short(run: Run) -> None:
     probe = run(
         HEAD
         + """
@@ -247,7 +247,7 @@ def test_without_fpu_use_the_frame_is_short(run) -> None:
     assert probe.out(0) == 0xFFFFFFF9
 
 
-def test_an_illegal_exc_return_is_a_usage_fault(run) -> None:
+def test_an_illegal_exc_return_is_a_usage_fault(run: Run) -> None:
     probe = run(
         HEAD
         + """
@@ -259,7 +259,7 @@ def test_an_illegal_exc_return_is_a_usage_fault(run) -> None:
     assert probe.out(1) == 0
 
 
-def test_wfi_wakes_under_primask_without_entering_the_handler(run) -> None:
+def test_wfi_wakes_under_primask_without_entering_the_handler(run: Run) -> None:
     """2.5.3: the usual race-free way to sleep."""
     probe = run(
         HEAD
@@ -272,12 +272,12 @@ def test_wfi_wakes_under_primask_without_entering_the_handler(run) -> None:
     assert probe.board.counters.asleep_ps > 100e6
 
 
-def test_wfi_does_not_wake_for_a_disabled_interrupt(run) -> None:
+def test_wfi_does_not_wake_for_a_disabled_interrupt(run: Run) -> None:
     probe = run(HEAD + "BEGIN note(1); ISPR0 = 1u << 3; WFI(); note(2); return 0; }")
     assert trace(probe) == [1]
 
 
-def test_sleep_on_exit(run) -> None:
+def test_sleep_on_exit(run: Run) -> None:
     """4.4.6, SLEEPONEXIT: Thread mode runs no further."""
     probe = run(
         HEAD
@@ -289,7 +289,7 @@ def test_sleep_on_exit(run) -> None:
     assert trace(probe) == [1, 1, 1, 9]
 
 
-def test_a_wait_for_event_sleeps_too(run) -> None:
+def test_a_wait_for_event_sleeps_too(run: Run) -> None:
     probe = run(
         HEAD
         + """
@@ -300,12 +300,12 @@ def test_a_wait_for_event_sleeps_too(run) -> None:
     assert trace(probe) == [1, 2]
 
 
-def test_an_exception_nobody_handles_shows_up(run) -> None:
+def test_an_exception_nobody_handles_shows_up(run: Run) -> None:
     probe = run(HEAD + "BEGIN enable(7, 0); pend(7); return 0; }")
     assert probe.out(255) == 16 + 7
 
 
-def test_systick_counts_core_clocks_exactly(run) -> None:
+def test_systick_counts_core_clocks_exactly(run: Run) -> None:
     """4.5: a period is RELOAD + 1 clocks, also while the core sleeps."""
     probe = run(
         "void exception_15(void) { OUT[0]++; }"
@@ -317,7 +317,7 @@ def test_systick_counts_core_clocks_exactly(run) -> None:
     assert 1 <= probe.out(1) - probe.out(2) <= 4, "two loads and a store apart"
 
 
-def test_systick_countflag_and_the_slow_clock(run) -> None:
+def test_systick_countflag_and_the_slow_clock(run: Run) -> None:
     probe = run(
         "int main(void) { REG(0xE000E014u) = 99; REG(0xE000E018u) = 0; REG(0xE000E010u) = 1; u32 waited = 0;"
         " while (!(REG(0xE000E010u) >> 16)) waited++; OUT[0] = waited; OUT[1] = REG(0xE000E010u); return 0; }"

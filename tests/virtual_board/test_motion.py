@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from virtual_board.motion import STANDARD_GRAVITY, Feeling, Hand, Motion, Rotation, Still, by_name
+from virtual_board.motion import STANDARD_GRAVITY, Feeling, Hand, Motion, Rotation, Still, Vector, by_name
 
 STEP = 1e-5
 
 
-def cross(a, b):
+def cross(a: Vector, b: Vector) -> Vector:
     return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
 
 
@@ -23,7 +23,7 @@ def gravity_only(motion: Hand, t: float) -> tuple[float, float, float]:
 
 
 @pytest.mark.parametrize("up", [(0, 0, 1), (1, 0, 0), (0.3, -2, 0.5)])
-def test_still_feels_one_g_upwards(up) -> None:
+def test_still_feels_one_g_upwards(up: Vector) -> None:
     felt = Still(up=up).at(3.0)
     assert math.hypot(*felt.acceleration) == pytest.approx(STANDARD_GRAVITY)
     assert cross(felt.acceleration, up) == pytest.approx((0, 0, 0), abs=1e-12)

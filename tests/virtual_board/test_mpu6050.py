@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from virtual_board.motion import STANDARD_GRAVITY, Hand, Rotation, Still
+from virtual_board.motion import STANDARD_GRAVITY, Hand, Motion, Rotation, Still
 from virtual_board.sensors.mpu6050 import Mpu6050
 from virtual_board.timebase import PS_PER_US, Timebase
 
@@ -21,10 +21,17 @@ USER_CTRL, PWR_MGMT_1, FIFO_COUNT, FIFO_R_W, WHO_AM_I = 0x6A, 0x6B, 0x72, 0x74, 
 class Host:
     """Register access over the model's bus interface, and time."""
 
-    def __init__(self, *, awake: bool = True, **options) -> None:
+    def __init__(
+        self,
+        *,
+        awake: bool = True,
+        motion: Motion | None = None,
+        noise: bool = False,
+        seed: int = 0,
+        odr_error_ppm: float = 0,
+    ) -> None:
         self.time = Timebase(100_000_000)
-        options.setdefault("noise", False)
-        self.imu = Mpu6050(self.time, options.pop("motion", Still()), **options)
+        self.imu = Mpu6050(self.time, motion or Still(), noise=noise, seed=seed, odr_error_ppm=odr_error_ppm)
         self.edges: list[tuple[int, bool]] = []
         self.imu.interrupt.watchers.append(lambda level: self.edges.append((self.time.now_ps // PS_PER_US, level)))
         if awake:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from virtual_board.testing import IDLE, Probe
+from virtual_board.testing import IDLE, Probe, Run
 
 CR, PLLCFGR, CFGR, CSR = 0x4002_3800, 0x4002_3804, 0x4002_3808, 0x4002_3874
 AHB1ENR, AHB1RSTR, APB1ENR, APB2ENR = 0x4002_3830, 0x4002_3810, 0x4002_3840, 0x4002_3844
@@ -49,7 +49,9 @@ def test_oscillators_take_their_time(probe: Probe) -> None:
         ("netduinoplus2", ((25, 336, 2), 1, 5, 5 << 10 | 4 << 13), (168_000_000, 42_000_000, 84_000_000)),
     ],
 )
-def test_the_clock_tree_of_each_board(run, board, settings, clocks) -> None:
+def test_the_clock_tree_of_each_board(
+    run: Run, board: str, settings: tuple[tuple[int, int, int], int, int, int], clocks: tuple[int, int, int]
+) -> None:
     plan, vos, latency, cfgr = settings
     probe = run(IDLE, 10, board=board)
     probe.set(APB1ENR, 1 << 28)
@@ -74,7 +76,9 @@ def test_the_clock_tree_of_each_board(run, board, settings, clocks) -> None:
         ((3, 3, 4 << 10, (8, 60, 2)), "VCO must run at 100000000 to 432000000 Hz"),
     ],
 )
-def test_what_the_manual_forbids_is_noted(probe: Probe, settings, note) -> None:
+def test_what_the_manual_forbids_is_noted(
+    probe: Probe, settings: tuple[int, int, int, tuple[int, int, int]], note: str
+) -> None:
     vos, latency, cfgr, plan = settings
     probe.set(APB1ENR, 1 << 28)
     probe.write(PWR_CR, vos << 14)
@@ -93,7 +97,7 @@ def test_a_switch_to_a_clock_that_is_not_ready_waits_for_it(probe: Probe) -> Non
     assert probe.machine.rcc.hclk_hz == 8_000_000
 
 
-def test_time_goes_on_evenly_over_a_change_of_clock(run) -> None:
+def test_time_goes_on_evenly_over_a_change_of_clock(run: Run) -> None:
     source = """
     void exception_15(void) { OUT[0]++; }
     int main(void) { OUT[0] = 0; REG(0xE000E014u) = 999; REG(0xE000E018u) = 0; REG(0xE000E010u) = 7;

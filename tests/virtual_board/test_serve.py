@@ -15,7 +15,7 @@ import pytest
 from virtual_board.serve.control import Commands, ControlSocket
 from virtual_board.serve.pacing import REPORT_EVERY_S, TOLERANCE_S, Pacer
 from virtual_board.serve.ports import PtyPort, TcpPort
-from virtual_board.testing import IDLE
+from virtual_board.testing import IDLE, Run
 
 
 def receive(port: PtyPort | TcpPort, count: int) -> bytes:
@@ -217,7 +217,7 @@ def test_a_large_debt_is_dropped_counted_and_reported_now_and_then() -> None:
 
 
 @pytest.fixture
-def commands(run, pty_port: PtyPort) -> Commands:
+def commands(run: Run, pty_port: PtyPort) -> Commands:
     board = run(IDLE, 30_000, noise=False).board
     made = Commands(board, pty_port, lambda: setattr(board, "quit_asked", True))
     made.board = board  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from virtual_board.testing import Probe
+from virtual_board.testing import Probe, Run
 
 APB1ENR = 0x4002_3840
 TIM2, TIM3 = 0x4000_0000, 0x4000_0400
@@ -95,7 +95,7 @@ def test_the_watchdogs_registers_are_locked(probe: Probe) -> None:
     assert "IWDG_PR or IWDG_RLR written without 0x5555" in probe.board.violations
 
 
-def test_cyccnt_stands_while_the_core_sleeps_unless_the_debug_unit_says_otherwise(run) -> None:
+def test_cyccnt_stands_while_the_core_sleeps_unless_the_debug_unit_says_otherwise(run: Run) -> None:
     """RM0383 23.16.1, DBG_SLEEP."""
     source = """
     void exception_15(void) {}

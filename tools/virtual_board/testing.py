@@ -1,16 +1,19 @@
 """For tests of the models: tiny programs in C, and a probe that plays the core.
 
-A program is C source with a `main`; `exception_N` handles exception N (16 + n for interrupt n) and `OUT` is an array of words that
-the test reads. There is no C library and no start-up code: variables in RAM hold noise until they are written.
+A program is C source with a `main`; `exception_N` handles exception N (16 + n for interrupt n) and `OUT` is an array of
+words that the test reads. There is no C library and no start-up code: variables in RAM hold noise until written.
 """
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from .board import VirtualBoard
+from .motion import Motion
 from .timebase import PS_PER_S
 
 OUT = 0x2001_0000
@@ -78,6 +81,23 @@ IDLE = "int main(void) { return 0; }"
 """A program that sleeps: the test does the rest through a `Probe`."""
 
 
+class Run(Protocol):
+    """What compiles a program and runs it: the fixture `run` of the tests."""
+
+    def __call__(
+        self,
+        source: str,
+        microseconds: float = 1000,
+        *,
+        board: str = "nucleo_f411re",
+        motion: Motion | None = None,
+        seed: int = 0,
+        unit: int = 0,
+        noise: bool = True,
+    ) -> Probe:
+        """Run `source` for some microseconds of virtual time; the rest goes to `VirtualBoard`."""
+
+
 class Probe:
     """Plays the core on a board that sleeps: loads, stores, and lets time pass."""
 
@@ -114,13 +134,12 @@ class Probe:
         """Whether a peripheral drives its interrupt line."""
         return bool(self.machine.nvic.lines >> (16 + irq) & 1)
 
-    def wait(self, condition: object, limit_us: float = 10_000) -> float:
+    def wait(self, condition: Callable[[], object], limit_us: float = 10_000) -> float:
         """Let time pass in steps of 0.1 us until `condition()` holds; returns how many microseconds it took.
 
         Raises:
             TimeoutError: it never did.
         """
-        assert callable(condition)
         start = self.time.now_ps
         while not condition():
             if self.time.now_ps - start > limit_us * 1e6:
