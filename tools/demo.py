@@ -58,9 +58,10 @@ def virtual_board(elf: Path, board: str, motion: str) -> Iterator[str]:
     Yields:
         the pseudo-terminal that is its UART.
     """
-    # the board ends when its standard input does, so it cannot outlive this process however that ends
+    # --control stdin: the board ends when its standard input does, so it cannot outlive this process however that ends
+    arguments = ["--board", board, "--pty", "--motion", motion, "--control", "stdin"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "virtual_board", str(elf), "--board", board, "--pty", "--motion", motion],
+        [sys.executable, "-m", "virtual_board", str(elf), *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -32,7 +32,7 @@ def running(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """The command while it serves; its first line of output says where."""
     process = subprocess.Popen([COMMAND, *arguments], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    lines = []
+    lines: list[str] = []
     try:
         while not (lines and "http://" in lines[-1]):
             line = process.stderr.readline()

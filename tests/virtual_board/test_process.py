@@ -141,6 +141,12 @@ def test_commands_on_standard_input(start: Start, elf: str, tmp_path: Path) -> N
     assert running.end()[0] == 0
 
 
+def test_the_end_of_standard_input_ends_the_board_that_it_commands(start: Start, elf: str) -> None:
+    running = start(elf, "--control", "stdin")
+    running.line()
+    assert running.end()[0] == 0, "communicate() closes its standard input"
+
+
 def read_to_end(descriptor: int) -> None:
     """Read until the hang-up, which is EIO or an end of file."""
     try:

@@ -11,7 +11,7 @@ PYTHON_FRAMES = 100_000
 
 def run() -> tuple[str, str, list[Row]]:
     """Run the campaign with its default seed."""
-    rows = []
+    rows: list[Row] = []
     kinds: dict[str, None] = {}
     for report in damage_campaign.run(FRAMES, seed=1, python_trials=PYTHON_FRAMES):
         kinds |= dict.fromkeys(report.kinds)

@@ -212,7 +212,7 @@ class ControlSocket:
 
 
 class ControlStdin:
-    """Commands on standard input, answers on standard output. End of input means nothing."""
+    """Commands on standard input, answers on standard output. End of input is a `quit`: whoever commanded is gone."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -231,7 +231,9 @@ class ControlStdin:
             data = os.read(0, 4096)
         except BlockingIOError:
             return
-        self._open = bool(data)
+        if not data:
+            self._open = False
+            run("quit")
         self._buffer += data
         while b"\n" in self._buffer:
             line, _, rest = bytes(self._buffer).partition(b"\n")
