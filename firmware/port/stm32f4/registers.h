@@ -201,7 +201,8 @@ struct systick {
 #define SYSTICK_CTRL_TICKINT   BIT(1)
 #define SYSTICK_CTRL_CLKSOURCE BIT(2)
 struct nvic {
-    volatile uint32_t ISER[32], ICER[32], ISPR[32], ICPR[32], IABR[64];
+    volatile uint32_t ISER[8], reserved0[24], ICER[8], reserved1[24], ISPR[8], reserved2[24], ICPR[8],
+        reserved3[24], IABR[8], reserved4[56];
     volatile uint8_t IPR[240];
 };
 #define NVIC ((struct nvic *)0xE000E100u)
