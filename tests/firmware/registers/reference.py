@@ -149,7 +149,8 @@ def device() -> svd.Device:
         control, fields={**control.fields, "VOS": later.registers["PWR"]["CR"].fields["VOS"]}
     )
     # I2C_FLTR: on the STM32F411 (RM0383 18.6.10) as on the STM32F429
-    registers["I2C1"]["FLTR"] = later.registers["I2C1"]["FLTR"]
+    for name in ("I2C1", "I2C2", "I2C3"):
+        registers[name]["FLTR"] = later.registers[name]["FLTR"]
     for name, of in CORE.items():
         registers[name] = {**registers.get(name, {}), **of}
     return svd.Device(base.bases, registers, base.interrupts)
