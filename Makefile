@@ -51,7 +51,7 @@ bench: setup ## measure everything, write docs/benchmarks.json and docs/benchmar
 	@$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove everything that was built; the Python environment too
-	rm -rf .venv build artifacts firmware/build bridge/dashboard/node_modules bridge/telemetry_bridge/server/static
+	rm -rf .venv build artifacts firmware/build bridge/dashboard/node_modules bridge/dashboard/build-tests bridge/telemetry_bridge/server/static
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
