@@ -18,7 +18,7 @@ interface Vector {
 }
 
 // the same file is asserted against the bridge's encoder by tests/page/test_batch_vectors.py
-const file = new URL('../../../../test/batch-vectors.json', import.meta.url);
+const file = new URL('../../test/batch-vectors.json', import.meta.url);
 const vectors = JSON.parse(readFileSync(file, 'utf8')) as readonly Vector[];
 
 function bytes(hex: string): ArrayBuffer {
