@@ -10,6 +10,7 @@
 #include "board.h"
 #include "hal/system.h"
 #include "nvic.h"
+#include "rcc.h"
 #include "registers.h"
 #include "vectors.h"
 
@@ -30,8 +31,7 @@ bool hal_adc_open(void)
     if (hal_system()->emulated) {
         return false;
     }
-    RCC->APB2ENR |= RCC_APB2ENR_ADC1EN;
-    (void)RCC->APB2ENR;
+    rcc_enable(&RCC->APB2ENR, RCC_APB2ENR_ADC1EN);
     ADC_COMMON->CCR = ADC_CCR_TSVREFE | ADC_CCR_ADCPRE_DIV4;
     ADC1->SMPR1 = SAMPLE_480 << 3u * (CHANNEL_TEMPERATURE - 10u) | SAMPLE_480 << 3u * (CHANNEL_VREFINT - 10u);
     ADC1->SQR3 = CHANNEL_TEMPERATURE;

@@ -2,10 +2,15 @@
 #include "clock.h"
 
 #include "board.h"
+#include "rcc.h"
 #include "registers.h"
 
 #define HSI_HZ            16000000u
 #define EMULATOR_CLOCK_HZ 168000000u /* QEMU's netduinoplus2, whatever RCC says */
+
+/* Regulator scale 1, which more than 84 (F411) or 144 MHz (F405) needs: 11 on the F411; on the F405, the only
+ * one above 100 MHz, bit 14 alone: its bit 15 is reserved (RM0383 5.4.1, RM0090 5.4.1). */
+#define VOS_SCALE_1 (BOARD_CLOCK_HZ > 100000000u ? PWR_CR_VOS_0 : PWR_CR_VOS)
 
 /* Bounds of the waits, in reads of the register (3 cycles or more each at 16 MHz). HSI and PLL are ready
  * after 4 us and 300 us, a crystal after some milliseconds (DS10314 6.3.8 to 6.3.11, DS8626 5.3.8 to 5.3.11).
@@ -43,10 +48,9 @@ struct clocks clock_start(void)
         return clocks;
     }
 
-    RCC->APB1ENR |= RCC_APB1ENR_PWREN;
-    (void)RCC->APB1ENR; /* errata: a clock needs two cycles after its enable bit */
-    PWR->CR |= PWR_CR_VOS;
-    /* No prefetch: the first revision of the F405 cannot (ES0182), and the caches hide the wait states. */
+    rcc_enable(&RCC->APB1ENR, RCC_APB1ENR_PWREN);
+    PWR->CR |= VOS_SCALE_1;
+    /* No prefetch: revision A of the F405 cannot (ES0182), and the caches hide the wait states. */
     FLASH->ACR = FLASH_ACR_ICEN | FLASH_ACR_DCEN | BOARD_FLASH_WAIT;
     (void)FLASH->ACR;
 

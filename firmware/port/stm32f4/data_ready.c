@@ -5,6 +5,7 @@
 #include "gpio.h"
 #include "hal/time.h"
 #include "nvic.h"
+#include "rcc.h"
 #include "registers.h"
 #include "vectors.h"
 
@@ -24,8 +25,7 @@ static enum irq irq_of(unsigned pin)
 void hal_data_ready_open(void)
 {
     gpio_input(line.port, line.pin, GPIO_PULL_DOWN); /* an open line is silent */
-    RCC->APB2ENR |= RCC_APB2ENR_SYSCFGEN;
-    (void)RCC->APB2ENR;
+    rcc_enable(&RCC->APB2ENR, RCC_APB2ENR_SYSCFGEN);
     unsigned shift = 4u * (line.pin % 4u);
     volatile uint32_t *source = &SYSCFG->EXTICR[line.pin / 4u];
     *source = (*source & ~(15u << shift)) | (uint32_t)(line.port - 'A') << shift;

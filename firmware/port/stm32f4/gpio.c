@@ -1,5 +1,6 @@
 #include "gpio.h"
 
+#include "rcc.h"
 #include "registers.h"
 
 enum { MODE_INPUT = 0, MODE_OUTPUT = 1, MODE_ALTERNATE = 2 };
@@ -17,8 +18,7 @@ static uint32_t with_field(uint32_t value, unsigned pin, uint32_t field)
 
 static void set_mode(char port, unsigned pin, uint32_t mode, bool open_drain, enum gpio_pull pull)
 {
-    RCC->AHB1ENR |= BIT(port - 'A');
-    (void)RCC->AHB1ENR;
+    rcc_enable(&RCC->AHB1ENR, BIT(port - 'A'));
     struct gpio *gpio = gpio_of(port);
     gpio->OTYPER = open_drain ? gpio->OTYPER | BIT(pin) : gpio->OTYPER & ~BIT(pin);
     gpio->OSPEEDR = with_field(gpio->OSPEEDR, pin, mode == MODE_INPUT ? 0u : SPEED_FAST);
@@ -33,16 +33,14 @@ void gpio_input(char port, unsigned pin, enum gpio_pull pull)
 
 void gpio_output(char port, unsigned pin, bool open_drain, bool high)
 {
-    RCC->AHB1ENR |= BIT(port - 'A');
-    (void)RCC->AHB1ENR;
+    rcc_enable(&RCC->AHB1ENR, BIT(port - 'A'));
     gpio_write(port, pin, high);
     set_mode(port, pin, MODE_OUTPUT, open_drain, GPIO_FLOATING);
 }
 
 void gpio_alternate(char port, unsigned pin, unsigned function, bool open_drain, enum gpio_pull pull)
 {
-    RCC->AHB1ENR |= BIT(port - 'A');
-    (void)RCC->AHB1ENR;
+    rcc_enable(&RCC->AHB1ENR, BIT(port - 'A'));
     volatile uint32_t *afr = pin < 8 ? &gpio_of(port)->AFRL : &gpio_of(port)->AFRH;
     unsigned shift = 4u * (pin % 8u);
     *afr = (*afr & ~(15u << shift)) | (uint32_t)function << shift;

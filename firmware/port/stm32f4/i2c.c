@@ -23,6 +23,7 @@
 #include "hal/time.h"
 #include "lib/check.h"
 #include "nvic.h"
+#include "rcc.h"
 #include "registers.h"
 #include "vectors.h"
 
@@ -50,8 +51,9 @@ static void configure(void)
     I2C1->CR1 = I2C_CR1_SWRST;
     I2C1->CR1 = 0;
     I2C1->CR2 = apb1_mhz | I2C_CR2_ITERREN | I2C_CR2_ITEVTEN;
-    I2C1->CCR = I2C_CCR_FS | port_clocks()->apb1_hz / (3u * RATE_HZ); /* low : high = 2 : 1 */
-    I2C1->TRISE = apb1_mhz * 300u / 1000u + 1u;                       /* 300 ns rise time in fast mode */
+    /* low : high = 2 : 1; rounded up, so that the bus is never faster than the rate */
+    I2C1->CCR = I2C_CCR_FS | (port_clocks()->apb1_hz + 3u * RATE_HZ - 1u) / (3u * RATE_HZ);
+    I2C1->TRISE = apb1_mhz * 300u / 1000u + 1u; /* 300 ns rise time in fast mode */
     I2C1->CR1 = I2C_CR1_PE;
 }
 
@@ -66,9 +68,8 @@ bool hal_i2c_open(void)
     if (hal_system()->emulated) {
         return false;
     }
-    RCC->APB1ENR |= RCC_APB1ENR_I2C1EN;
-    RCC->AHB1ENR |= RCC_AHB1ENR_DMA1EN;
-    (void)RCC->AHB1ENR;
+    rcc_enable(&RCC->APB1ENR, RCC_APB1ENR_I2C1EN);
+    rcc_enable(&RCC->AHB1ENR, RCC_AHB1ENR_DMA1EN);
     connect_pins();
     configure();
     DMA1->S[DMA_STREAM].PAR = (uint32_t)&I2C1->DR;

@@ -54,13 +54,13 @@ struct rcc {
 #define RCC_CSR_WWDGRSTF     BIT(30)
 #define RCC_CSR_LPWRRSTF     BIT(31)
 
-/* ---- power, RM0383 5.4 / RM0090 5.4. VOS: two bits on the F411, one (bit 14) on the F405; writing 3 is
- * scale 1 on both */
+/* ---- power, RM0383 5.4 / RM0090 5.4. VOS: two bits on the F411, on the F405 only the lower one */
 struct pwr {
     volatile uint32_t CR, CSR;
 };
-#define PWR        ((struct pwr *)0x40007000u)
-#define PWR_CR_VOS (3u << 14)
+#define PWR          ((struct pwr *)0x40007000u)
+#define PWR_CR_VOS   (3u << 14)
+#define PWR_CR_VOS_0 BIT(14)
 
 /* ---- flash interface, RM0383 3.8 / RM0090 3.9 */
 struct flash {
@@ -136,7 +136,7 @@ struct usart {
 
 /* ---- I2C, RM0383 18.6 / RM0090 27.6 */
 struct i2c {
-    volatile uint32_t CR1, CR2, OAR1, OAR2, DR, SR1, SR2, CCR, TRISE, FLTR;
+    volatile uint32_t CR1, CR2, OAR1, OAR2, DR, SR1, SR2, CCR, TRISE;
 };
 #define I2C1            ((struct i2c *)0x40005400u)
 #define I2C_CR1_PE      BIT(0)

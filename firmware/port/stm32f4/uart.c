@@ -17,6 +17,7 @@
 #include "hal/system.h"
 #include "lib/check.h"
 #include "nvic.h"
+#include "rcc.h"
 #include "registers.h"
 #include "vectors.h"
 
@@ -24,7 +25,7 @@
 #if BOARD_UART == 1
 #define HW              USART1
 #define HW_IRQ          IRQ_USART1
-#define HW_CLOCK_ENABLE (RCC->APB2ENR |= RCC_APB2ENR_USART1EN)
+#define HW_CLOCK_ENABLE rcc_enable(&RCC->APB2ENR, RCC_APB2ENR_USART1EN)
 #define HW_CLOCK_HZ     (port_clocks()->apb2_hz)
 #define HW_FUNCTION     7
 #define HW_DMA          DMA2
@@ -35,7 +36,7 @@
 #elif BOARD_UART == 2
 #define HW              USART2
 #define HW_IRQ          IRQ_USART2
-#define HW_CLOCK_ENABLE (RCC->APB1ENR |= RCC_APB1ENR_USART2EN)
+#define HW_CLOCK_ENABLE rcc_enable(&RCC->APB1ENR, RCC_APB1ENR_USART2EN)
 #define HW_CLOCK_HZ     (port_clocks()->apb1_hz)
 #define HW_FUNCTION     7
 #define HW_DMA          DMA1
@@ -46,7 +47,7 @@
 #elif BOARD_UART == 6
 #define HW              USART6
 #define HW_IRQ          IRQ_USART6
-#define HW_CLOCK_ENABLE (RCC->APB2ENR |= RCC_APB2ENR_USART6EN)
+#define HW_CLOCK_ENABLE rcc_enable(&RCC->APB2ENR, RCC_APB2ENR_USART6EN)
 #define HW_CLOCK_HZ     (port_clocks()->apb2_hz)
 #define HW_FUNCTION     8
 #define HW_DMA          DMA2
@@ -89,8 +90,7 @@ uint32_t hal_uart_open(uint32_t baud)
     gpio_alternate(BOARD_UART_TX, HW_FUNCTION, false, GPIO_FLOATING);
     gpio_alternate(BOARD_UART_RX, HW_FUNCTION, false, GPIO_PULL_UP); /* an open line is silent */
     HW_CLOCK_ENABLE;
-    RCC->AHB1ENR |= HW_DMA_ENABLE;
-    (void)RCC->AHB1ENR;
+    rcc_enable(&RCC->AHB1ENR, HW_DMA_ENABLE);
 
     HW->BRR = divider; /* mantissa and fraction of 16ths: the divider itself */
     HW->CR3 = USART_CR3_EIE | (uart.dma ? USART_CR3_DMAT : 0u);

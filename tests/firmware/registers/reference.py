@@ -58,6 +58,7 @@ CHOICES = {
     "SCB_AIRCR_VECTKEY": Choice("SCB_AIRCR_VECTKEY", 0x05FA, "PM0214 4.4.5"),
     "RCC_CFGR_SW_PLL": Choice("RCC_CFGR_SW", 0b10, "RM0383 6.3.3, RM0090 7.3.3"),
     "RCC_CFGR_SWS_PLL": Choice("RCC_CFGR_SWS", 0b10, "RM0383 6.3.3, RM0090 7.3.3"),
+    "PWR_CR_VOS_0": Choice("PWR_CR_VOS", 0b01, "RM0383 5.4.1, RM0090 5.4.1"),
     "DMA_SxCR_DIR_TO_PERIPHERAL": Choice("DMA_SxCR_DIR", 0b01, "RM0383 9.5.5, RM0090 10.5.5"),
     "DMA_SxCR_PL_HIGH": Choice("DMA_SxCR_PL", 0b10, "RM0383 9.5.5, RM0090 10.5.5"),
     "ADC_CCR_ADCPRE_DIV4": Choice("ADC_CCR_ADCPRE", 0b01, "RM0383 11.12.16, RM0090 13.13.16"),
@@ -143,7 +144,8 @@ def device() -> svd.Device:
     """The SVD of the STM32F405 with what the STM32F411 has more, and the core."""
     base, later = svd.device("STM32F41x"), svd.device("STM32F429x")
     registers = {name: dict(of) for name, of in base.registers.items()}
-    # PWR_CR.VOS: two bits on the STM32F411 (RM0383 5.4.1) as on the STM32F429; of the STM32F405's one the SVD is silent
+    # PWR_CR.VOS: two bits on the STM32F411 (RM0383 5.4.1) as on the STM32F429; of the STM32F405's one,
+    # the lower, the SVD is silent
     control = registers["PWR"]["CR"]
     registers["PWR"]["CR"] = replace(
         control, fields={**control.fields, "VOS": later.registers["PWR"]["CR"].fields["VOS"]}
