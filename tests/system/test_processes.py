@@ -51,11 +51,13 @@ class Client:
                     return message
 
     async def subscribe(self, stream: str = "imu") -> int:
-        """Subscribe to a stream of every device; returns the first subscription."""
+        """Subscribe to a stream of every device; returns the first subscription, which may come later than the answer."""
+        first = len(self.epoch)
         answer = await self.ask(op="subscribe", device="*", stream=stream, format="binary")
         for subscription in answer["subscriptions"]:
             self.epoch[subscription["sub"]] = subscription["epoch"]
-        return int(answer["subscriptions"][0]["sub"])
+        await self.until(lambda: len(self.epoch) > first)
+        return list(self.epoch)[first]
 
     async def _take(self) -> Json:
         message = await self._socket.recv()
@@ -71,6 +73,8 @@ class Client:
         match told["op"]:
             case "device":
                 self.devices[told["device"]["id"]] = told["device"]
+            case "subscription_added":
+                self.epoch[told["subscription"]["sub"]] = told["subscription"]["epoch"]
             case "epoch":
                 self.epoch[told["sub"]] = told["epoch"]
             case "gap":
