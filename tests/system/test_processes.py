@@ -51,7 +51,7 @@ class Client:
                     return message
 
     async def subscribe(self, stream: str = "imu") -> int:
-        """Subscribe to a stream of every device; returns the first subscription, which may come later than the answer."""
+        """Subscribe to a stream of every device; returns the first subscription, which may come after the answer."""
         first = len(self.epoch)
         answer = await self.ask(op="subscribe", device="*", stream=stream, format="binary")
         for subscription in answer["subscriptions"]:
