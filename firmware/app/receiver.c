@@ -36,7 +36,8 @@ bool receiver_next(struct receiver *receiver, uint64_t now_us, uint64_t *receive
             receiver->stamp_tail = receiver->stamp_tail + 1u;
         }
         if (tp_decoder_push(&receiver->decoder, byte) == TP_FRAME) {
-            *received_us = now_us - (uint32_t)((uint32_t)now_us - stamp);
+            /* signed: the delimiter may have come after the caller took now_us */
+            *received_us = now_us + (uint64_t)(int64_t)(int32_t)(stamp - (uint32_t)now_us);
             return true;
         }
     }

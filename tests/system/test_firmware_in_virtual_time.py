@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from elves import BOARDS
+from elves import BOARDS, elf_path
 from system.desk import WALL_NS, Desk, assert_accounted_for, batches, gaps, health, logs, of
 from telemetry_bridge.events import Batch, DeviceChanged, EpochStarted, JsonMessage
-from telemetry_protocol import messages
+from telemetry_protocol import Decoder, Frame, encode_frame, messages
+from virtual_board import VirtualBoard
 from virtual_board.motion import STANDARD_GRAVITY, Rotation, Still
 
 # one count at +-4 g and +-500 deg/s (RM-MPU-6000A-00, registers 27 and 28)
@@ -147,6 +148,28 @@ def test_the_reset_command_is_answered_and_then_done() -> None:
     seen = desk.run_until(lambda seen: bool(of(seen, EpochStarted)), limit_s=5)
     assert seen
     assert desk.device.reset_cause == "software"
+
+
+def test_pings_at_every_phase_of_the_main_loop_are_answered_with_their_own_time() -> None:
+    board = VirtualBoard(elf_path("nucleo_f411re"), board="nucleo_f411re", seed=1, noise=False)
+    board.run(0.5)
+    decoder = Decoder()
+    ping = messages.COMMANDS["ping"]
+    answers = 0
+    for request in range(2000):
+        args = ping.pack_args(host_ns=board.now_us)
+        board.uart.send(encode_frame(0x40, 0, messages.Command(request=request, command=ping.id, args=args).pack()))
+        board.run(0.0013 + request % 97 * 1e-6)
+        for frame in decoder.feed(board.uart.take()):
+            message = messages.unpack(frame.type, frame.payload) if isinstance(frame, Frame) else None
+            assert not isinstance(message, messages.Fault)
+            if isinstance(message, messages.Response):
+                result = ping.unpack_result(message.data)
+                assert isinstance(result, dict)
+                assert abs(result["received_us"] - result["host_ns"]) < 5_000  # its clock starts 3 ms after power-on
+                assert result["received_us"] <= result["sent_us"]
+                answers += 1
+    assert answers > 1900
 
 
 def test_a_sensor_that_stops_answering_leaves_the_rest_streaming_and_is_reported() -> None:
