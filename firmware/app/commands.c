@@ -167,6 +167,10 @@ void commands_handle(struct commands *commands, uint8_t type, const uint8_t *pay
         commands->refused_length++;
         return;
     }
+    if (commands->rate_pending && command.command == TP_COMMAND_SET_RATE &&
+        command.request == commands->rate_answer.request) {
+        return; /* the host repeats what is under way: one answer, when it is done */
+    }
     struct answer answer = {.request = command.request, .command = command.command};
     struct request request = {
         .args = command.args.data,

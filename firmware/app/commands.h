@@ -1,7 +1,7 @@
 /* Commands of the host: a table, one function each, and exactly one answer to each.
  *
  * All are done at once but a change of rate, which takes a transfer on the sensor bus: its answer waits for
- * that, and another change meanwhile is answered `busy`.
+ * that, and another change meanwhile is answered `busy`. A repetition of that request is not another one.
  */
 #ifndef APP_COMMANDS_H
 #define APP_COMMANDS_H

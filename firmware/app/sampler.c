@@ -111,7 +111,7 @@ void sampler_interrupt(struct sampler *sampler)
 
 void sampler_expire(struct sampler *sampler, uint64_t now_us)
 {
-    if (sampler->open != NULL && now_us - sampler->open->time_us >= sampler->latency_us) {
+    if (sampler->open != NULL && now_us >= sampler->open->time_us + sampler->latency_us) {
         close(sampler);
     }
 }

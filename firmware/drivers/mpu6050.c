@@ -41,7 +41,8 @@ static const struct sensor_field temperature_fields[] = {
 };
 
 /* Register 26: low-pass filter by rate. The widest whose bandwidth is not above half the rate, so that
- * nothing folds back; the delay is the mean of the accelerometer's and the gyroscope's. */
+ * little folds back (below 10 Hz the narrowest, 5 Hz, is still too wide); the delay is the mean of the
+ * accelerometer's and the gyroscope's. */
 static const struct filter {
     uint32_t from_mhz; /* lowest rate that uses it */
     uint16_t delay_us;
@@ -178,15 +179,44 @@ static void deliver(struct mpu6050 *imu)
     }
 }
 
+/* The ticks that came while a transfer was under way. */
+static void lose_held(struct mpu6050 *imu, enum sensor_loss cause)
+{
+    while (imu->held != 0) {
+        imu->held--;
+        lose_tick(imu, cause);
+    }
+}
+
+/* poll() says why, and looks for the sensor again. */
+static void abandon(struct mpu6050 *imu, const char *why)
+{
+    imu->phase = MPU6050_ABSENT;
+    imu->abandoned = why;
+}
+
+static void read_failed(struct mpu6050 *imu)
+{
+    lose_tick(imu, SENSOR_LOST_BUS);
+    lose_held(imu, SENSOR_LOST_BUS);
+    if (++imu->failures == FAILURES_MAX) {
+        abandon(imu, "imu: ten reads failed in a row; looking for it again");
+    }
+}
+
 static void rate_changed(void *context, enum transfer_status status)
 {
     struct mpu6050 *imu = context;
     imu->busy = false;
     if (status == TRANSFER_OK) {
+        lose_held(imu, SENSOR_LOST_FIFO);
         change_to(imu, imu->new_divider);
         imu->rate_status = SENSOR_RATE_DONE;
     } else {
+        /* half of it may have been taken: only a new configuration makes the descriptor true again */
+        lose_held(imu, SENSOR_LOST_BUS);
         imu->rate_status = SENSOR_RATE_FAILED;
+        abandon(imu, "imu: a change of rate failed; configuring it anew");
     }
 }
 
@@ -207,13 +237,11 @@ static void burst_done(void *context, enum transfer_status status)
     if (status == TRANSFER_OK) {
         imu->failures = 0;
         deliver(imu);
+        lose_held(imu, SENSOR_LOST_FIFO);
     } else {
-        lose_tick(imu, SENSOR_LOST_BUS);
-        if (++imu->failures == FAILURES_MAX) {
-            imu->phase = MPU6050_ABSENT;
-        }
+        read_failed(imu);
     }
-    if (imu->rate_status == SENSOR_RATE_PENDING) {
+    if (imu->rate_status == SENSOR_RATE_PENDING && imu->phase == MPU6050_RUNNING) {
         start_rate_change(imu);
     }
 }
@@ -221,17 +249,20 @@ static void burst_done(void *context, enum transfer_status status)
 void mpu6050_data_ready(struct mpu6050 *imu, uint64_t now_us)
 {
     if (imu->phase != MPU6050_RUNNING) {
+        if (imu->has_run) {
+            lose_tick(imu, SENSOR_LOST_BUS);
+        }
         return;
     }
     imu->edges++;
     if (imu->busy) {
-        lose_tick(imu, SENSOR_LOST_FIFO);
+        imu->held++; /* lost; the end of the transfer tells the cause */
         return;
     }
     imu->tick_us = now_us;
     imu->busy = imu->bus->start(imu->bus->handle, &imu->burst);
     if (!imu->busy) {
-        lose_tick(imu, SENSOR_LOST_BUS);
+        read_failed(imu);
     }
 }
 
@@ -271,21 +302,24 @@ static void fill_registers(struct mpu6050 *imu)
 static void look_again(struct mpu6050 *imu)
 {
     const struct sensor_sink *sink = imu->sensor.sink;
+    uint32_t lock = imu->bus->lock(imu->bus->handle);
     imu->phase = MPU6050_ABSENT;
-    if (imu->rate_status == SENSOR_RATE_PENDING) {
+    if (imu->rate_status == SENSOR_RATE_PENDING && !imu->busy) { /* else rate_changed() follows */
         imu->rate_status = SENSOR_RATE_FAILED;
     }
+    imu->bus->unlock(imu->bus->handle, lock);
     for (uint8_t i = 0; i < MPU6050_STREAMS; i++) {
         sink->interrupted(sink->context, (uint8_t)(imu->sensor.first_stream + i));
     }
 }
 
-/* Says a state once, not at each try. */
+/* Says a thing once, not at each try. */
 static void report(struct mpu6050 *imu, enum sensor_state state, enum sensor_log_level level,
                    const char *text)
 {
-    if (imu->reported != state) {
+    if (imu->reported != state || imu->said != text) {
         imu->reported = state;
+        imu->said = text;
         log_line(imu, level, text);
     }
 }
@@ -334,9 +368,9 @@ static void report_missing_edges(struct mpu6050 *imu)
 static void run(struct mpu6050 *imu, uint64_t now_us)
 {
     imu->failures = 0;
-    imu->until_temperature = imu->temperature_every;
     imu->edges_seen = imu->edges;
     imu->edges_seen_us = now_us;
+    imu->has_run = true;
     imu->phase = MPU6050_RUNNING; /* last: from here on edges count */
 }
 
@@ -402,6 +436,10 @@ static void poll_running(struct mpu6050 *imu, uint64_t now_us)
     }
     if (silent_us > NO_EDGE_US) {
         /* gone, asleep after a dip of its supply, or the wire is off: what it answers now tells */
+        if (!imu->no_edges) {
+            report(imu, SENSOR_FAILING, SENSOR_LOG_WARNING,
+                   "imu: no edge for a second; looking for it again");
+        }
         imu->no_edges = true;
         imu->next_try_us = now_us;
         look_again(imu);
@@ -411,8 +449,10 @@ static void poll_running(struct mpu6050 *imu, uint64_t now_us)
 static void poll(struct sensor *sensor, uint64_t now_us)
 {
     struct mpu6050 *imu = (struct mpu6050 *)sensor;
-    if (imu->phase == MPU6050_ABSENT && imu->reported == SENSOR_STREAMING && !imu->no_edges) {
-        give_up(imu, SENSOR_MISSING, "imu: ten reads failed in a row; looking for it again");
+    const char *abandoned = imu->abandoned;
+    if (abandoned != NULL) {
+        imu->abandoned = NULL;
+        give_up(imu, SENSOR_MISSING, abandoned);
     }
     switch (imu->phase) {
     case MPU6050_ABSENT:
@@ -463,7 +503,7 @@ static enum sensor_rate_status set_rate(struct sensor *sensor, uint8_t which, ui
     } else {
         imu->rate_status = SENSOR_RATE_PENDING;
         uint64_t period_us = 1000u * (imu->divider + 1u);
-        if (!imu->busy && now_us - imu->tick_us + SPARE_US < period_us) {
+        if (!imu->busy && now_us + SPARE_US < imu->tick_us + period_us) {
             start_rate_change(imu); /* room before the next edge; else behind the next burst */
         }
     }

@@ -4,12 +4,14 @@
  *     ABSENT -----------------------> CONFIGURING ------------------> RUNNING
  *       ^                                  |                             |
  *       +---- not acknowledged, wrong -----+---- 10 reads failed, or ----+
- *             identity, wrong read-back          no edge for a second (then tried at once:
- *                                                what it answers tells missing from unwired)
+ *             identity, wrong read-back          a rate half taken, or no edge for a second (then
+ *                                                tried at once: what it answers tells missing
+ *                                                from unwired)
  *
- * RUNNING, all in interrupts: edge -> burst of 14 bytes -> done -> samples. Each edge is a tick of the index:
- * one that comes while a transfer is under way is lost in the sensor (it has one set of data registers), one
- * whose read fails is lost on the bus.
+ * RUNNING, all in interrupts: edge -> burst of 14 bytes -> done -> samples. Each edge since the
+ * sensor first ran is a tick of the index. One that comes while a transfer is under way is lost in the sensor
+ * (it has one set of data registers), or with that transfer if it fails; one whose read fails, or that comes
+ * while ABSENT or CONFIGURING, is lost on the bus.
  */
 #ifndef DRIVERS_MPU6050_H
 #define DRIVERS_MPU6050_H
@@ -29,7 +31,9 @@ struct mpu6050 {
     struct sensor_stream streams[MPU6050_STREAMS];
 
     volatile enum mpu6050_phase phase;
+    const char *volatile abandoned; /* why an interrupt has left RUNNING; poll() takes it up */
     enum sensor_state reported;
+    const char *said; /* last line for the log */
 
     /* configuration */
     uint8_t step;
@@ -42,6 +46,8 @@ struct mpu6050 {
 
     /* running */
     volatile bool busy; /* a transfer of ours is under way */
+    bool has_run;       /* edges count as ticks */
+    uint16_t held;      /* ticks that came during the transfer under way */
     uint8_t divider;    /* SMPLRT_DIV */
     uint8_t failures;   /* reads in a row */
     uint16_t until_temperature;

@@ -68,6 +68,7 @@ class HostBoard:
         self.imu = imu or Mpu6050()
         self.imu_status = OK  # what the next transfers end with; None: they never end
         self.imu_answers = True
+        self.imu_takes_half = False  # writes end, not acknowledged, behind their first byte
         self.edges_connected = True
         self.line_blocked = False
         self.now_us = 0
@@ -118,6 +119,9 @@ class HostBoard:
         self._transfer_ends_us = None
         if self.imu_status != OK:
             self.ask(f"finish {self.imu_status}")
+        elif kind == "w" and self.imu_takes_half:
+            self.imu.write(int(register), bytes.fromhex(rest)[:1])
+            self.ask(f"finish {NACK}")
         elif kind == "w":
             self.imu.write(int(register), bytes.fromhex(rest))
             self.ask(f"finish {OK}")

@@ -139,6 +139,17 @@ def test_a_second_change_while_one_is_under_way_is_busy(streaming: HostBoard) ->
     assert [(r.request, r.status) for r in streaming.responses()] == [(2, BUSY), (1, OK)]
 
 
+def test_a_repeated_change_is_answered_once_when_it_is_done(streaming: HostBoard) -> None:
+    streaming.imu_answers = False
+    streaming.run(0.0015)
+    streaming.command("set_rate", request=1, stream=0, rate_mhz=500_000)
+    streaming.command("set_rate", request=1, stream=0, rate_mhz=500_000)
+    streaming.imu_answers = True
+    streaming._transfer_ends_us = streaming.now_us
+    streaming.run(0.2)
+    assert [(r.request, r.status) for r in streaming.responses()] == [(1, OK)]
+
+
 def test_a_change_that_the_sensor_does_not_take_fails_and_changes_nothing(streaming: HostBoard) -> None:
     streaming.imu_status = 1
     answer = streaming.call("set_rate", stream=0, rate_mhz=500_000)

@@ -161,6 +161,15 @@ def test_a_batch_holds_the_ticks_it_says_and_spans_no_hole(
     assert int(modules.ask("sampler expire 0").split()[0]) == len(model.ticks)
 
 
+def test_a_batch_opened_after_the_clock_was_read_stays_open(modules: Harness) -> None:
+    modules.ask(f"sampler init {SAMPLE} 1000000 4")
+    modules.ask("sampler push 1000 1")  # by an interrupt, after the main loop had taken 990 as its time
+    modules.ask("sampler expire 990")
+    assert take(modules) is None
+    modules.ask("sampler expire 21000")
+    assert take(modules) is not None
+
+
 # -- receiver
 
 

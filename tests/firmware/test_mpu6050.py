@@ -126,8 +126,10 @@ def test_a_sensor_that_stops_answering_is_missing_and_comes_back(streaming: Host
     streaming.run(2)
     health = streaming.health()
     assert health.streams[IMU].state == MISSING
-    assert health.streams[IMU].lost_bus == 10
+    assert health.streams[IMU].lost_bus in range(1990, 2011)  # its edges go on, and each is a tick
+    assert health.streams[IMU_TEMP].lost_bus in (19, 20, 21)
     assert any("ten reads failed" in text for text in streaming.logs())
+    assert any("no answer" in text for text in streaming.logs())  # what it turned out to be
     mcu_before = len(streaming.samples(2))
     streaming.run(1)
     assert len(streaming.samples(2)) - mcu_before in (9, 10, 11)  # the rest streams on
@@ -154,6 +156,47 @@ def test_a_bus_that_never_ends_a_transfer_times_out(streaming: HostBoard) -> Non
     health = streaming.health()
     assert health.bus_timeout >= 10
     assert health.streams[IMU].state == MISSING
+    assert health.streams[IMU].lost_bus in range(1990, 2011)  # the bus, not the sensor, lost them
+    assert health.streams[IMU].lost_fifo == 0
+
+
+def test_a_controller_that_refuses_every_transfer_is_given_up_and_started_again(streaming: HostBoard) -> None:
+    streaming.ask("refuse 1")
+    streaming.run(1.5)
+    health = streaming.health()
+    assert health.streams[IMU].state == MISSING
+    assert health.streams[IMU].lost_bus in range(1490, 1511)
+    streaming.ask("refuse 0")
+    streaming.run(1.5)
+    assert streaming.health().streams[IMU].state == STREAMING
+
+
+def test_every_tick_is_a_sample_or_counted_through_an_absence(streaming: HostBoard) -> None:
+    edges = streaming.imu.samples
+    first = streaming.health().streams[IMU]
+    streaming.imu_status = NACK
+    streaming.run(0.5)
+    streaming.imu_status = OK
+    streaming.run(1.5)
+    last = streaming.health().streams[IMU]
+    assert last.state == STREAMING
+    assert abs((last.next_index - first.next_index) - (streaming.imu.samples - edges)) <= 40  # run by health()
+    indexes = ticks(streaming, IMU, 12)
+    assert indexes[-1] + 1 - len(indexes) == last.lost_bus
+
+
+def test_a_half_taken_rate_is_undone(streaming: HostBoard) -> None:
+    before = descriptor(streaming, IMU)
+    streaming.imu_takes_half = True
+    assert streaming.call("set_rate", stream=IMU, rate_mhz=100_000).status == 9
+    assert streaming.imu.registers[0x19] == 9  # slower than the descriptor says
+    streaming.imu_takes_half = False
+    streaming.run(1.5)
+    assert streaming.imu.registers[0x19] == 0
+    assert descriptor(streaming, IMU) == before
+    assert streaming.health().streams[IMU].state == STREAMING
+    first, second = streaming.samples(IMU)[-2:]
+    assert second.time_us - first.time_us == 1000 * (second.index - first.index)
 
 
 def test_a_bus_held_low_is_said(make_board: Callable[..., HostBoard]) -> None:
@@ -192,6 +235,7 @@ def test_a_sensor_whose_supply_fails_is_missing_not_unwired(streaming: HostBoard
     streaming.run(1.5)
     assert streaming.health().streams[IMU].state == MISSING
     assert not any("data-ready" in text for text in streaming.logs())
+    assert any("no edge for a second" in text for text in streaming.logs())
 
 
 def test_a_sensor_that_lost_its_settings_is_configured_again(streaming: HostBoard) -> None:

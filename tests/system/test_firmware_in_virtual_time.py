@@ -188,7 +188,10 @@ def test_a_sensor_that_stops_answering_leaves_the_rest_streaming_and_is_reported
     desk.board.imu.nack = False
     desk.run_until(lambda seen: bool(batches(seen)))
     desk.run(1.1)
+    report = health(desk.events)[-1].body
+    assert isinstance(report["streams"], dict)
     assert assert_accounted_for(desk.events) == report["streams"]["imu"]["lost_bus"]
+    assert report["streams"]["imu"]["lost_bus"] > 3000  # each edge of these seconds was a tick
     assert {gap.cause for gap in gaps(desk.events)} == {"device"}
     assert {stream.name: stream.state for stream in desk.device.streams}["imu"] == "streaming"
 

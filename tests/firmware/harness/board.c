@@ -11,6 +11,7 @@
  *     sent                      the block in transmission has left; answers the next one's bytes, or -
  *     finish STATUS [HEX]       end of the transfer under way (enum transfer_status); HEX: what was read
  *     stuck 0|1                 SDA held low
+ *     refuse 0|1                transfers cannot be started
  *     uart OVERRUN FRAMING NOISE  set the error counters
  *     nothing                   just the state
  *
@@ -46,6 +47,7 @@ static struct {
     bool bus;
     bool adc;
     bool stuck;
+    bool refuse;
     uint32_t baud;
     const uint8_t *block;
     size_t block_size;
@@ -181,7 +183,7 @@ bool hal_i2c_open(void)
 }
 bool hal_i2c_start(const struct transfer *transfer)
 {
-    if (board.transfer != NULL) {
+    if (board.transfer != NULL || board.refuse) {
         return false;
     }
     board.transfer = transfer;
@@ -205,6 +207,9 @@ void hal_i2c_poll(uint64_t now_us)
 }
 bool hal_i2c_recover(void)
 {
+    if (board.transfer != NULL) {
+        assert_failed();
+    }
     return !board.stuck;
 }
 uint32_t hal_i2c_rate(void)
@@ -341,6 +346,8 @@ static void execute(const char *line)
         finish((enum transfer_status)a);
     } else if (sscanf(line, "stuck %u", &a) == 1) {
         board.stuck = a != 0;
+    } else if (sscanf(line, "refuse %u", &a) == 1) {
+        board.refuse = a != 0;
     } else if (sscanf(line, "uart %u %u %u", &a, &b, &c) == 3) {
         board.uart_errors = (struct hal_uart_errors){.overrun = a, .framing = b, .noise = c};
     } else if (strncmp(line, "nothing", 7) != 0) {
