@@ -84,6 +84,26 @@ def test_every_time_stamp_is_right_within_its_uncertainty(seed: int) -> None:
         assert after.time_ns > before.time_ns + (before.samples - 1) * before.period_ns
 
 
+def test_a_pause_of_the_sensor_bends_neither_times_nor_rate() -> None:
+    device = SimulatedDevice(seed=1, odr_ppm=4000)
+    bench = Bench(device)
+    bench.run(5)
+    device.unplug_sensor("imu")
+    bench.run(3)
+    device.plug_sensor("imu")
+    after = [event for event in bench.run(3) if isinstance(event, Batch) and event.stream == "imu"]
+    booted = device._booted_ns
+    assert booted is not None
+    stream = device.stream("imu")
+    assert sum(batch.samples for batch in after) > 2_900
+    for batch in after:
+        for k in (0, batch.samples - 1):
+            truth = WALL_NS + booted + (stream.tick_ns(batch.index + k) - 1_900_000) / device._speed
+            assert abs(batch.time_ns + k * batch.period_ns - truth) < 3 * MS
+    info = [event for event in bench.events if isinstance(event, DeviceChanged)][-1].device.streams[0]
+    assert info.measured_rate_hz == pytest.approx(1004, rel=1e-4)
+
+
 def test_values_are_the_motion_in_si_units() -> None:
     device = SimulatedDevice(seed=4)
     bench = Bench(device)

@@ -266,7 +266,7 @@ class StreamTrack:
             self._current = descriptor
             self.run.changed = True
             if current is None or current.period_us != descriptor.period_us:
-                self._fit = RateFit()
+                self._fit = RateFit(descriptor.period_us)
         self._close_hole(first, first_mark, events)
         if index > self._next_index:
             self._gaps([Share(index - self._next_index, "host", False)], events)
