@@ -141,7 +141,7 @@ class Batch:
     Attributes:
         index: index of the first sample within the epoch, 64 bits.
         time_ns: Unix time of the first sample.
-        period_ns: time between samples; 0 for a single sample or an irregular or slower than 4 s stream.
+        period_ns: time between samples of the stream; 0, and a single sample, if irregular or slower than 4 s.
         uncertainty_ns: bound on the error of ``time_ns``.
         values: float32, shape ``(fields, samples)``, C-contiguous, SI units, read-only.
         generation: generation of the descriptor that made ``values``.

@@ -224,6 +224,21 @@ def test_batches_of_an_epoch_never_overlap_in_time_whatever_the_stamps() -> None
         assert after.time_ns > before.time_ns + 19 * before.period_ns
 
 
+def test_a_stream_is_taken_to_run_until_health_says_otherwise() -> None:
+    harness = online()
+    assert [info.state for info in harness.devices[-1].device.streams] == ["streaming"]
+    harness.say(health(harness.device_us, dataclasses.replace(stream_health(0), state=messages.StreamState.MISSING)))
+    assert [info.state for info in harness.devices[-1].device.streams] == ["missing"]
+
+
+def test_a_period_of_four_seconds_is_stated_and_a_longer_one_is_not() -> None:
+    harness = online(streams=(stream(rate_hz=0.25), stream(1, rate_hz=0.249, name="slow")))
+    harness.say(harness.samples(0, 1), harness.samples(0, 1, number=1))
+    imu, slow = harness.batches
+    assert imu.period_ns == pytest.approx(4 * SECOND, rel=1e-3)
+    assert slow.period_ns == 0
+
+
 def test_a_slow_or_irregular_stream_goes_out_sample_by_sample() -> None:
     harness = online(streams=(stream(rate_hz=0.2), stream(1, rate_hz=0, name="event")))
     harness.pass_ms(100)

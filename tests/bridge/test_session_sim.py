@@ -84,6 +84,17 @@ def test_every_time_stamp_is_right_within_its_uncertainty(seed: int) -> None:
         assert after.time_ns > before.time_ns + (before.samples - 1) * before.period_ns
 
 
+def test_single_samples_state_the_period_of_their_stream() -> None:
+    bench = Bench(SimulatedDevice(seed=2))
+    bench.run(3)
+    for name in ("imu_temp", "mcu_temp"):
+        batches = bench.batches(name)
+        assert {batch.samples for batch in batches} == {1}
+        rate_hz = bench.device.stream(name).rate_mhz / 1000
+        for batch in batches:
+            assert batch.period_ns == pytest.approx(SECOND / rate_hz, rel=1e-2)
+
+
 def test_a_pause_of_the_sensor_bends_neither_times_nor_rate() -> None:
     device = SimulatedDevice(seed=1, odr_ppm=4000)
     bench = Bench(device)
@@ -219,7 +230,7 @@ def test_set_rate_never_scales_with_a_stale_descriptor_and_keeps_the_index() -> 
     assert len({batch.epoch for batch in bench.batches()}) == 1
     for generation, period_ms in zip(dict.fromkeys(generations), (1, 5, 1, 20, 1), strict=True):
         last = [batch for batch in bench.batches() if batch.generation == generation][-1]
-        assert last.samples == 1 or last.period_ns == pytest.approx(period_ms * MS, rel=1e-3)
+        assert last.period_ns == pytest.approx(period_ms * MS, rel=1e-3)
 
 
 def test_a_bad_line_is_survived() -> None:

@@ -77,7 +77,7 @@ class StreamTrack:
         self.name = f"stream{number}"
         self.run = run
         self.held: deque[Arrival] = deque()
-        self.state = "stopped"
+        self.state = "streaming"  # until HEALTH says otherwise
         self.received = 0
         self.lost: dict[GapCause, int] = {"device": 0, "wire": 0, "host": 0}
         self._descriptors: dict[int, Descriptor] = {}
@@ -273,8 +273,6 @@ class StreamTrack:
 
     def _start_epoch(self, descriptor: Descriptor, index: int, events: list[Event]) -> None:
         self._epoch = self.run.new_epoch()
-        if self.state == "stopped":
-            self.state = "streaming"
         self._next_index = index
         run = self.run
         events.append(EpochStarted(run.device, self.name, self._epoch, run.boot, descriptor.fields, index))
@@ -311,6 +309,7 @@ class StreamTrack:
         uncertainty_ns = clock.uncertainty_ns(time_us)
         period_us = self._fit.period_us or descriptor.period_us
         period_ns = 0 if period_us is None else int(period_us * clock.ns_per_us(time_us) + 0.5)
+        regular = descriptor.period_us is not None and period_us is not None and period_us <= IRREGULAR_US
         if skip:
             time_ns += skip * period_ns
         if time_ns <= self._last_ns:  # stamps of the board that overlap: later by as little as keeps the order
@@ -324,14 +323,14 @@ class StreamTrack:
             epoch,
             index + skip,
             time_ns,
-            period_ns if samples > 1 else 0,
+            period_ns if regular else 0,
             uncertainty_ns,
             values,
             descriptor.generation,
             data,
             arrival.now_ns,
         )
-        if samples > 1 and (period_us is None or period_us > IRREGULAR_US):
+        if samples > 1 and not regular:
             return self._singly(batch, max(period_ns, 1))
         return [batch]
 
