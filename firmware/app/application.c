@@ -243,9 +243,7 @@ void application_handle(uint32_t events)
     if ((events & HAL_EVENT_TICK) != 0) {
         handle_tick(now_us);
     }
-    if ((events & (HAL_EVENT_RX | HAL_EVENT_TX | HAL_EVENT_TICK)) != 0) {
-        handle_commands(now_us);
-    }
+    handle_commands(now_us); /* whatever the event: a change of rate ends with HAL_EVENT_SAMPLES */
     telemetry_poll(&app.telemetry);
     reset_when_drained(now_us);
 }

@@ -20,7 +20,10 @@ void log_add(struct log *log, uint64_t now_us, enum tp_log_level level, const ch
     if (log->tokens == LOG_BURST) {
         log->refilled_us = now_us;
     }
-    if (log->tokens == 0 || log->count == LOG_LINES) {
+    if (log->tokens == 0) {
+        return;
+    }
+    if (log->count == LOG_LINES) {
         log->dropped++;
         return;
     }

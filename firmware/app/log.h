@@ -21,7 +21,7 @@ struct log {
     uint8_t count;
     uint8_t tokens;
     uint64_t refilled_us;
-    uint32_t dropped; /* over the rate, or no room */
+    uint32_t dropped; /* for want of room; a line over the rate is not meant to be sent */
 };
 
 void log_init(struct log *log);

@@ -30,7 +30,6 @@ void telemetry_describe(struct telemetry *telemetry)
 
 void telemetry_health(struct telemetry *telemetry, const struct tp_health *health)
 {
-    telemetry->health_replaced += telemetry->health_due;
     telemetry->health = *health;
     telemetry->health_due = true;
 }
@@ -205,7 +204,8 @@ static void send_answer(struct telemetry *telemetry)
         struct tp_ping_result result;
         bool read = tp_ping_result_read(&result, answer->data, answer->size);
         ASSERT(read);
-        result.sent_us = hal_time_us();
+        result.sent_us =
+            hal_time_us(); /* the first bit follows when the frame is packed, 10 to 13 us later */
         size_t n = tp_ping_result_write(answer->data, sizeof answer->data, &result);
         ASSERT(n == answer->size);
     }

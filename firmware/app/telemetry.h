@@ -71,7 +71,6 @@ struct telemetry {
     uint8_t next_stream;  /* whose batch comes first: round robin */
     struct tp_health health;
     struct tp_stream_health stream_health[STREAMS];
-    uint32_t health_replaced; /* one not yet sent was overtaken by the next */
     uint8_t payload[TELEMETRY_PAYLOAD];
 };
 

@@ -2,9 +2,12 @@
  *
  * Priorities, all set by the port (0 is the most urgent):
  *
- *     0  system tick, data-ready edge, sensor bus    none of them interrupts another: they share state
- * without locks 1  UART 2  ADC
+ *     0  system tick, data-ready edge, sensor bus
+ *     1  UART
+ *     2  ADC
  *     -  main loop
+ *
+ * Those of one priority do not interrupt one another: they share state without locks.
  */
 #ifndef HAL_IRQ_H
 #define HAL_IRQ_H
@@ -17,8 +20,6 @@ enum hal_event {
     HAL_EVENT_RX = 1u << 1,      /* a delimiter came in */
     HAL_EVENT_TX = 1u << 2,      /* a block has left, or the line has drained */
     HAL_EVENT_SAMPLES = 1u << 3, /* a batch of samples is closed */
-    HAL_EVENT_BUS = 1u << 4,     /* a bus transfer that the main loop waits for is over */
-    HAL_EVENT_ADC = 1u << 5,     /* a conversion is over */
 };
 
 /* Masks every interrupt and returns the state to hand to hal_irq_restore(). Any context, nests. Keep it to

@@ -87,6 +87,14 @@ def test_set_rate_makes_a_new_generation_announced_before_its_samples(streaming:
     assert all(isinstance(m, messages.Samples) for m in old)
 
 
+def test_a_change_is_answered_ahead_of_the_descriptors_it_makes(streaming: HostBoard) -> None:
+    mark = len(streaming.received)
+    streaming.call("set_rate", stream=0, rate_mhz=500_000)
+    streaming.run(0.05)
+    kinds = [type(m) for m in streaming.received[mark:] if isinstance(m, messages.Response | messages.Stream)]
+    assert kinds[0] is messages.Response
+
+
 def test_the_index_goes_on_through_a_change_of_rate(streaming: HostBoard) -> None:
     streaming.call("set_rate", stream=0, rate_mhz=250_000)
     streaming.run(0.5)

@@ -211,21 +211,20 @@ def test_delimiters_beyond_their_time_stamps_are_counted_and_the_rest_survives(m
 # -- log
 
 
-def test_log_lines_come_in_a_burst_then_once_a_second_and_the_rest_is_counted(modules: Harness) -> None:
+def test_log_lines_come_in_a_burst_then_once_a_second(modules: Harness) -> None:
     modules.ask("log init")
     taken = 0
     for now_us in range(0, 10_000_000, 100_000):  # ten lines a second for ten seconds
         modules.ask(f"log add {now_us}")
         taken += modules.ask("log take") != "-"
-    dropped = int(modules.ask("log dropped"))
-    assert taken + dropped == 100
+    assert modules.ask("log dropped") == "0"  # there was room; the rest was over the rate
     assert 8 + 9 <= taken <= 8 + 10
 
 
 def test_log_lines_without_room_are_counted_and_the_oldest_stay(modules: Harness) -> None:
     modules.ask("log init")
-    for _ in range(12):
-        modules.ask("log add 5")
+    for second in range(12):
+        modules.ask(f"log add {second * 1_000_000}")
     assert modules.ask("log dropped") == "4"
     times = [modules.ask("log take") for _ in range(9)]
-    assert times == ["5"] * 8 + ["-"]
+    assert times == [f"{second * 1_000_000}" for second in range(8)] + ["-"]
