@@ -1,4 +1,5 @@
-/* The sensor bus: an asynchronous I2C controller, one transfer at a time. Nothing here waits for the bus.
+/* The sensor bus: an asynchronous I2C controller, one transfer at a time. Nothing here waits for a transfer;
+ * hal_i2c_start() waits for the stop condition before it, 2 us, and hal_i2c_recover() clocks the bus.
  *
  *             hal_i2c_start()            last byte, or an error
  *     idle -------------------> busy ---------------------------> done(context, status) -> idle

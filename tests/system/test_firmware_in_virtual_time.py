@@ -248,6 +248,25 @@ def test_the_firmware_touches_nothing_that_is_not_modelled_and_breaks_no_rule() 
         assert not desk.board.violations, board
 
 
+def test_interrupts_come_from_the_image_wherever_the_boot_started() -> None:
+    board = VirtualBoard(elf_path("nucleo_f411re"), board="nucleo_f411re", seed=1, noise=False)
+    board.run(0.1)
+    assert board.machine.scb.vector_table == 0x0800_0000  # 0 may be the ROM's loader
+
+
+def test_a_bus_held_low_is_freed_and_its_ticks_are_the_loss_of_the_bus() -> None:
+    desk = streaming()
+    desk.board.i2c_bus.stick_sda(5)
+    desk.run(2.5)
+    assert {stream.name: stream.state for stream in desk.device.streams}["imu"] == "streaming"
+    body = health(desk.events)[-1].body
+    assert isinstance(body["streams"], dict)
+    assert body["streams"]["imu"]["lost_fifo"] == 0
+    # ten reads, each ended by a tick of 10 ms; up to a second since the last try; 200 ms of configuration
+    assert 100 < body["streams"]["imu"]["lost_bus"] < 1350
+    assert assert_accounted_for(desk.events) == body["streams"]["imu"]["lost_bus"]
+
+
 def test_a_crash_is_reported_after_the_reset_it_causes() -> None:
     desk = streaming()
     first = desk.device.boot_id

@@ -79,12 +79,14 @@ void adc_isr(void)
     } else {
         adc.reading.vrefint = (uint16_t)(adc.reading.vrefint + code);
     }
-    adc.left--;
-    if (adc.left == 0) {
+    if (adc.left == 1) {
+        struct hal_adc_reading reading = adc.reading;
         ADC1->CR1 = 0;
-        hal_adc_on_reading(adc.reading);
+        adc.left = 0; /* last: from here on the tick, which is more urgent, may start the next series */
+        hal_adc_on_reading(reading);
         return;
     }
+    adc.left--;
     if (adc.left == HAL_ADC_OVERSAMPLING) {
         ADC1->SQR3 = CHANNEL_VREFINT;
     }

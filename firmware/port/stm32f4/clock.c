@@ -2,6 +2,7 @@
 #include "clock.h"
 
 #include "board.h"
+#include "lib/check.h"
 #include "rcc.h"
 #include "registers.h"
 
@@ -69,13 +70,14 @@ struct clocks clock_start(void)
     RCC->PLLCFGR = m | n << 6 | (BOARD_PLL_P / 2u - 1u) << 16 | source | BOARD_PLL_Q << 24;
     RCC->CFGR = ppre(BOARD_APB1_DIV) << RCC_CFGR_PPRE1_Pos | ppre(BOARD_APB2_DIV) << RCC_CFGR_PPRE2_Pos;
     RCC->CR |= RCC_CR_PLLON;
-    clocks.core_hz = HSI_HZ;
-    if (wait_for(&RCC->CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, READY_READS)) {
+    bool locked = wait_for(&RCC->CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, READY_READS);
+    if (locked) {
         RCC->CFGR |= RCC_CFGR_SW_PLL;
-        if (wait_for(&RCC->CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL, READY_READS)) {
-            clocks.core_hz = BOARD_CLOCK_HZ;
-        }
+        locked = wait_for(&RCC->CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL, READY_READS);
     }
+    /* The line's rate cannot be made without the PLL: reset, try again, and report it when it has locked. */
+    ASSERT(locked);
+    clocks.core_hz = BOARD_CLOCK_HZ;
     clocks.apb1_hz = clocks.core_hz / BOARD_APB1_DIV;
     clocks.apb2_hz = clocks.core_hz / BOARD_APB2_DIV;
     return clocks;

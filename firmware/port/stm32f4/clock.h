@@ -13,7 +13,7 @@ struct clocks {
     bool hse_failed;
 };
 
-/* Switches to the rates of the board; every wait is bounded. */
+/* Switches to the rates of the board; every wait is bounded. A PLL that does not lock is a failed assert. */
 struct clocks clock_start(void);
 
 /* What clock_start() gave, kept by system.c. */

@@ -1,7 +1,7 @@
 /* Crash record: written by the fault handler or a failed assert, read after the reset that follows at once.
  *
- *     fault or assert -> record, fresh = 1 -> reset -> hal_fault_start(): CRC right? keep it : none; fresh
- * led to this boot
+ *     fault or assert -> record, fresh = 1 -> reset -> hal_fault_start(): CRC right? keep it : none
+ *                                                                  fresh: it led to this boot
  */
 #include "hal/fault.h"
 
@@ -13,7 +13,7 @@
 
 #define MAGIC 0x46415531u /* "1UAF" */
 
-/* The words that follow are summed up, so the record holds no padding that differs. */
+/* All words are summed up as they lie in RAM, padding too: nobody writes between checksum() and its check. */
 struct kept {
     uint32_t magic;
     uint32_t fresh;

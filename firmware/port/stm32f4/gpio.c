@@ -33,9 +33,10 @@ void gpio_input(char port, unsigned pin, enum gpio_pull pull)
 
 void gpio_output(char port, unsigned pin, bool open_drain, bool high)
 {
+    enum gpio_pull pull = open_drain ? GPIO_PULL_UP : GPIO_FLOATING; /* a bus need not have its own */
     rcc_enable(&RCC->AHB1ENR, BIT(port - 'A'));
     gpio_write(port, pin, high);
-    set_mode(port, pin, MODE_OUTPUT, open_drain, GPIO_FLOATING);
+    set_mode(port, pin, MODE_OUTPUT, open_drain, pull);
 }
 
 void gpio_alternate(char port, unsigned pin, unsigned function, bool open_drain, enum gpio_pull pull)

@@ -7,6 +7,8 @@
 enum gpio_pull { GPIO_FLOATING = 0, GPIO_PULL_UP = 1, GPIO_PULL_DOWN = 2 };
 
 void gpio_input(char port, unsigned pin, enum gpio_pull pull);
+
+/* An open-drain output has the pull-up on. */
 void gpio_output(char port, unsigned pin, bool open_drain, bool high);
 
 /* To a peripheral, by its alternate function number. */

@@ -1,8 +1,8 @@
 /* I2C controller, 400 kHz: interrupts for the address phases, DMA for what is read.
  *
  *     write register:  START -SB-> address -ADDR-> register -BTF-> byte -BTF-> ... -BTF-> STOP
- *     read register:   START -SB-> address -ADDR-> register -BTF-> START -SB-> address+R -ADDR-> bytes by DMA
- * -TC-> STOP
+ *     read register:   START -SB-> address -ADDR-> register -BTF->
+ *                      START -SB-> address+R -ADDR-> bytes by DMA -TC-> STOP
  *
  * Reception, RM0383 18.3.3 and 18.3.7 (RM0090 27.3.3, 27.3.7):
  *   N >= 2: ACK on, DMA with LAST, so that the controller itself answers the last byte with NACK; STOP at DMA
@@ -27,13 +27,14 @@
 #include "registers.h"
 #include "vectors.h"
 
-#define RATE_HZ       400000u
-#define FUNCTION      4
-#define DMA_STREAM    0
-#define DMA_CHANNEL   1u
-#define TIMEOUT_US    10000u /* 255 bytes take 6 ms */
-#define STOP_READS    200u   /* a stop condition is out after 2 us */
-#define HALF_CLOCK_US 5u     /* of the 100 kHz that free the bus */
+#define RATE_HZ           400000u
+#define FUNCTION          4
+#define DMA_STREAM        0
+#define DMA_CHANNEL       1u
+#define STOP_DMA_READS    1000u                   /* a stream ends behind the access under way */
+#define TIMEOUT_US(bytes) (1000u + 50u * (bytes)) /* twice 22.5 us a byte, and the addresses */
+#define STOP_READS        200u                    /* a stop condition is out after 2 us */
+#define HALF_CLOCK_US     5u                      /* of the 100 kHz that free the bus */
 
 enum phase { IDLE, ADDRESS, REGISTER, REPEATED_START, RECEIVE };
 
@@ -123,6 +124,9 @@ static void stop_dma(void)
 {
     I2C1->CR2 &= ~(I2C_CR2_DMAEN | I2C_CR2_LAST | I2C_CR2_ITBUFEN);
     DMA1->S[DMA_STREAM].CR = 0;
+    for (uint32_t reads = STOP_DMA_READS; reads != 0 && (DMA1->S[DMA_STREAM].CR & DMA_SxCR_EN) != 0;
+         reads--) {
+    }
     dma_clear(DMA1, DMA_STREAM);
 }
 
@@ -138,6 +142,7 @@ static void start_reception(void)
         return;
     }
     struct dma_stream *stream = &DMA1->S[DMA_STREAM];
+    dma_clear(DMA1, DMA_STREAM); /* a stream that was stopped may have flushed since: RM0383 9.3.15 */
     stream->M0AR = (uint32_t)bus.transfer->data;
     stream->NDTR = bus.transfer->size;
     stream->CR = DMA_CHANNEL << DMA_SxCR_CHSEL_Pos | DMA_SxCR_PL_HIGH | DMA_SxCR_MINC | DMA_SxCR_TCIE |
@@ -193,8 +198,11 @@ void i2c_event_isr(void)
             finish(TRANSFER_OK);
         }
         break;
-    default: /* a late event of a transfer that has ended */
+    default: /* a late event of a transfer that has ended; reading DR clears neither SB nor ADDR */
         (void)I2C1->DR;
+        if ((status & (I2C_SR1_SB | I2C_SR1_ADDR)) != 0) {
+            configure();
+        }
         break;
     }
 }
@@ -222,6 +230,7 @@ void i2c_error_isr(void)
     if ((status & I2C_SR1_ARLO) != 0) { /* the controller has let go of the bus by itself */
         bus.errors.bus++;
         stop_dma();
+        configure(); /* a start condition that waits would come late */
         finish(TRANSFER_ARBITRATION);
     } else if ((status & I2C_SR1_AF) != 0) {
         bus.errors.nack++;
@@ -234,7 +243,7 @@ void i2c_error_isr(void)
 void hal_i2c_poll(uint64_t now_us)
 {
     uint32_t state = hal_irq_save();
-    if (bus.phase != IDLE && now_us > bus.started_us + TIMEOUT_US) {
+    if (bus.phase != IDLE && now_us > bus.started_us + TIMEOUT_US(bus.transfer->size)) {
         bus.errors.timeout++;
         stop_dma();
         configure();

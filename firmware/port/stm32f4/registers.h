@@ -30,7 +30,6 @@ struct rcc {
 #define RCC_CFGR_SW_PLL      (2u << 0)
 #define RCC_CFGR_SWS         (3u << 2)
 #define RCC_CFGR_SWS_PLL     (2u << 2)
-#define RCC_CFGR_HPRE_Pos    4u
 #define RCC_CFGR_PPRE1_Pos   10u
 #define RCC_CFGR_PPRE2_Pos   13u
 #define RCC_CFGR_PPRE_DIV1   0u
@@ -66,10 +65,9 @@ struct pwr {
 struct flash {
     volatile uint32_t ACR, KEYR, OPTKEYR, SR, CR, OPTCR;
 };
-#define FLASH            ((struct flash *)0x40023C00u)
-#define FLASH_ACR_PRFTEN BIT(8)
-#define FLASH_ACR_ICEN   BIT(9)
-#define FLASH_ACR_DCEN   BIT(10)
+#define FLASH          ((struct flash *)0x40023C00u)
+#define FLASH_ACR_ICEN BIT(9)
+#define FLASH_ACR_DCEN BIT(10)
 
 /* ---- GPIO, RM0383 8.4 / RM0090 8.4 */
 struct gpio {
@@ -131,7 +129,6 @@ struct usart {
 #define USART_CR1_TCIE   BIT(6)
 #define USART_CR1_TXEIE  BIT(7)
 #define USART_CR1_UE     BIT(13)
-#define USART_CR3_EIE    BIT(0)
 #define USART_CR3_DMAT   BIT(7)
 
 /* ---- I2C, RM0383 18.6 / RM0090 27.6 */
@@ -153,12 +150,10 @@ struct i2c {
 #define I2C_SR1_ADDR    BIT(1)
 #define I2C_SR1_BTF     BIT(2)
 #define I2C_SR1_RXNE    BIT(6)
-#define I2C_SR1_TXE     BIT(7)
 #define I2C_SR1_BERR    BIT(8)
 #define I2C_SR1_ARLO    BIT(9)
 #define I2C_SR1_AF      BIT(10)
 #define I2C_SR1_OVR     BIT(11)
-#define I2C_SR2_BUSY    BIT(1)
 #define I2C_CCR_FS      BIT(15)
 
 /* ---- ADC, RM0383 11.12 / RM0090 13.13 */

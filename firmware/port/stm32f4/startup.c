@@ -11,6 +11,7 @@ extern uint32_t stack_start[], stack_end[], data_start[], data_end[], data_load[
     ram_end[];
 
 int main(void);
+extern const uint32_t vectors_start[];
 
 __attribute__((section(".noinit"))) static uint32_t ram_hash;
 
@@ -25,6 +26,7 @@ static uint32_t hash(const uint32_t *from, const uint32_t *to, uint32_t h)
 
 _Noreturn void Reset_Handler(void)
 {
+    SCB->VTOR = (uint32_t)vectors_start; /* address 0 is system memory when the ROM's loader started this */
     uint32_t *sp;
     __asm volatile("mov %0, sp" : "=r"(sp));
     // cppcheck-suppress comparePointers ; both ends of one region, from the linker

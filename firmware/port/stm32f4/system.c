@@ -17,7 +17,7 @@ __attribute__((section(".noinit.first"), used)) uint32_t boot_seed;
 
 static enum hal_reset_cause reset_cause(void)
 {
-    /* A pin flag accompanies every other cause, a power-on flag the brown-out one (RM0383 6.3.21). */
+    /* A pin flag accompanies every other cause, the brown-out flag a power-on (RM0383 6.3.21). */
     static const struct {
         uint32_t flag;
         enum hal_reset_cause cause;

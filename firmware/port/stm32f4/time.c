@@ -1,7 +1,7 @@
 /* The microsecond clock: ticks of SysTick times HAL_TICK_US, plus what has passed of the running tick.
  *
- *     VAL   N-1 ... 2  1  0 | N-1 ...        counts down; becomes 0 at the wrap, which also pends the
- * interrupt base  ------ b -------|--- b + 1 tick  advanced by the handler
+ *     VAL   N-1 ... 2  1  0 | N-1 ...        counts down; becomes 0 at the wrap, which pends the interrupt
+ *     base  ------- b -------|--- b + 1 tick    advanced by the handler
  *
  * A reader with interrupts masked may find the wrap done and the handler not run: PENDSTSET tells. SysTick
  * has priority 0, so nobody can come between its start and the moment it has advanced the base.

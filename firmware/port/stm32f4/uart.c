@@ -1,9 +1,8 @@
 /* UART: transmission by DMA (or by interrupt, on an emulator without DMA), reception by interrupt.
  *
- *     hal_uart_send -> [DMA moves the block] -> transfer complete: hal_uart_on_sent --+-> hal_uart_send
- * again: no gap
- *                                                                                    +-> else wait for TC:
- * hal_uart_on_drained
+ *     hal_uart_send -> [DMA moves the block] -> transfer complete: hal_uart_on_sent
+ *         hal_uart_on_sent calls hal_uart_send again: the line has no gap
+ *         it does not: wait for TC -> hal_uart_on_drained
  *
  * At transfer complete the last two bytes are still in the data and the shift register. RM0383 19.3,
  * RM0090 30.3.
@@ -93,7 +92,7 @@ uint32_t hal_uart_open(uint32_t baud)
     rcc_enable(&RCC->AHB1ENR, HW_DMA_ENABLE);
 
     HW->BRR = divider; /* mantissa and fraction of 16ths: the divider itself */
-    HW->CR3 = USART_CR3_EIE | (uart.dma ? USART_CR3_DMAT : 0u);
+    HW->CR3 = uart.dma ? USART_CR3_DMAT : 0u;
     HW->CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE;
     nvic_enable(HW_IRQ, PRIORITY_UART);
     if (uart.dma) {

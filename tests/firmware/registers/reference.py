@@ -38,7 +38,6 @@ FIELDS = {
     "RCC_CSR_PINRSTF": ("PADRSTF",),  # RM0383 6.3.21 and RM0090 7.3.21: PINRSTF, IWDGRSTF
     "RCC_CSR_IWDGRSTF": ("WDGRSTF",),
     "I2C_SR1_RXNE": ("RxNE",),
-    "I2C_SR1_TXE": ("TxE",),
     "I2C_CCR_FS": ("F_S",),  # the manuals write F/S
     # flags of a DMA stream, before the shift: those of stream 0
     **{f"DMA_LISR_{flag}": (f"{flag}0",) for flag in ("FEIF", "DMEIF", "TEIF", "HTIF", "TCIF")},
