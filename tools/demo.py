@@ -84,11 +84,19 @@ def virtual_board(elf: Path, board: str, motion: str) -> Iterator[str]:
 
 
 def bridge(*arguments: str) -> int:
-    """Run the bridge in the foreground until it ends; Ctrl-C reaches it from the terminal."""
-    process = subprocess.Popen([str(BRIDGE), *arguments])
+    """Run the bridge in the foreground until it ends; Ctrl-C reaches it from the terminal, or is passed on."""
+    process: subprocess.Popen[bytes] | None = None
+
+    def pass_on(number: int, _frame: object) -> None:
+        if process is None:
+            raise KeyboardInterrupt
+        process.send_signal(number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _frame: process.send_signal(received))
-    return process.wait()
+        signal.signal(number, pass_on)
+    process = subprocess.Popen([str(BRIDGE), *arguments])
+    code = process.wait()
+    return 0 if code in {-signal.SIGINT, -signal.SIGTERM} else code  # before it had handlers of its own
 
 
 def main() -> int:
@@ -113,4 +121,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        say("ended")

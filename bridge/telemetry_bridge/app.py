@@ -35,19 +35,28 @@ _log = logging.getLogger(__name__)
 class Line:
     """One link and its session: opened, kept moving, and opened again whenever it was lost."""
 
-    def __init__(self, link: Link, hub: Hub) -> None:
+    def __init__(self, link: Link, hub: Hub, owners: dict[str, Line]) -> None:
+        """Prepare.
+
+        Args:
+            owners: which line has which device; shared by the lines of a bridge.
+        """
         self._link = link
         self._hub = hub
+        self._owners = owners
         self._session = Session(
             link.uri,
             wall_ns=time.time_ns(),
             monotonic_ns=time.monotonic_ns(),
             unix_anchor=lambda: time.time_ns() - time.monotonic_ns(),
+            is_taken=lambda device: owners.setdefault(device, self) is not self,
             first_epoch=int(time.time()),  # no epoch of this process has the number of an earlier one's
         )
         self._wake = asyncio.Event()
         self._answers: dict[int, asyncio.Future[CommandDone]] = {}
         self._device: str | None = None
+        self._greeted = False  # a HELLO came since the link was opened
+        self._explained = ""
         self._online = asyncio.Event()
 
     async def run(self) -> None:
@@ -56,23 +65,35 @@ class Line:
         Raises:
             LinkError: the port cannot be opened the first time, or what is at its other end is no board.
         """
+        retry_s = RETRY_FIRST_S
         await self._link.open()
         try:
-            await self._serve_until_lost(first=True)
-            retry_s = RETRY_FIRST_S
             while True:
+                await self._serve_until_lost()
+                retry_s = RETRY_FIRST_S if self._greeted else min(2 * retry_s, RETRY_LONGEST_S)
                 await asyncio.sleep(retry_s)
-                try:
-                    await self._link.open()
-                except LinkError as error:
-                    _log.debug("%s", error)
-                    retry_s = min(2 * retry_s, RETRY_LONGEST_S)
-                    continue
-                retry_s = RETRY_FIRST_S
-                await self._serve_until_lost(first=False)
+                retry_s = await self._open_again(retry_s)
         finally:
             self._closed()
             await self._link.close()
+
+    async def _open_again(self, retry_s: float) -> float:
+        """Open the link, however long that takes; returns the pause that was used last."""
+        while True:
+            try:
+                await self._link.open()
+            except LinkError as error:
+                self._explain(str(error))
+                retry_s = min(2 * retry_s, RETRY_LONGEST_S)
+                await asyncio.sleep(retry_s)
+            else:
+                return retry_s
+
+    def _explain(self, why: str) -> None:
+        """Log why the board is not back, each reason once."""
+        if why != self._explained:
+            self._explained = why
+            _log.warning("%s", why)
 
     async def wait_online(self) -> None:
         """Wait until the board has said who it is."""
@@ -96,18 +117,19 @@ class Line:
         finally:
             self._answers.pop(request, None)
 
-    async def _serve_until_lost(self, *, first: bool) -> None:
+    async def _serve_until_lost(self) -> None:
         """Move bytes both ways until the link hangs up."""
+        self._greeted = False
         self._publish(self._session.opened(time.monotonic_ns()))
-        tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._keep_time())]
-        if first:
-            tasks.append(asyncio.create_task(self._expect_hello()))
+        tasks = [asyncio.create_task(work) for work in (self._receive(), self._keep_time(), self._expect_hello())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()
         except LinkLost as error:
-            _log.warning("%s", error)
+            if not self._online.is_set():
+                raise LinkError(f"{error}, before a board said who it is") from error
+            self._explain(str(error))
         finally:
             await _cancelled(tasks)
             self._closed()
@@ -138,22 +160,23 @@ class Line:
             await self._link.write(data)
 
     async def _expect_hello(self) -> None:
-        try:
-            async with asyncio.timeout(HELLO_TIMEOUT_S):
-                await self._online.wait()
-        except TimeoutError:
-            raise LinkError(self._why_no_hello()) from None
+        await asyncio.sleep(HELLO_TIMEOUT_S)
+        if not self._greeted:
+            if not self._online.is_set():
+                raise LinkError(self._why_no_hello())
+            self._explain(self._why_no_hello())
 
     def _why_no_hello(self) -> str:
-        if self._session.refusal:
-            return self._session.refusal
-        if self._session.handshake is Handshake.WAITING_GARBAGE:
-            return (
-                f"{self._link.uri}: bytes come, but no telemetry frames: another device, another firmware, "
-                "or another baud rate (try ?baud=115200)"
-            )
+        uri, session = self._link.uri, self._session
+        if session.refusal:
+            return session.refusal
+        if session.stats.frames:
+            return f"{uri}: telemetry comes, but no answer: is the adapter's TX wired to the board's RX?"
+        if session.handshake is Handshake.WAITING_GARBAGE:
+            rate = ", or another baud rate (try ?baud=115200)" if uri.startswith("serial:") else ""
+            return f"{uri}: bytes come, but no telemetry frames: another device, or another firmware{rate}"
         return (
-            f"{self._link.uri}: no answer within {HELLO_TIMEOUT_S:.0f} s: is the board powered, flashed with this "
+            f"{uri}: no answer within {HELLO_TIMEOUT_S:.0f} s: is the board powered, flashed with this "
             "firmware, and its TX wired to the adapter's RX? `telemetry-bridge ports` lists the other ports"
         )
 
@@ -177,16 +200,20 @@ class Line:
         self._device = device
         if online:
             self._hub.register_device(device, self.command)
+            self._greeted = True
+            self._explained = ""
             self._online.set()
         else:
             self._hub.unregister_device(device, self.command)
 
     def _closed(self) -> None:
-        self._publish(self._session.closed(time.monotonic_ns()))
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(CommandError("offline", "the board went away before it answered"))
         self._answers.clear()
+        self._publish(self._session.closed(time.monotonic_ns()))
+        for device in [device for device, owner in self._owners.items() if owner is self]:
+            del self._owners[device]
 
 
 class Bridge:
@@ -202,7 +229,8 @@ class Bridge:
         self, ports: Sequence[str], *, http_port: int | None = 8765, allowed_origins: Sequence[str] = ()
     ) -> None:
         self.hub = Hub()
-        self._lines = [Line(create(port, sources=SOURCES), self.hub) for port in ports]
+        owners: dict[str, Line] = {}
+        self._lines = [Line(create(port, sources=SOURCES), self.hub, owners) for port in ports]
         self._server = (
             None if http_port is None else Server(self.hub, port=http_port, allowed_origins=tuple(allowed_origins))
         )
@@ -254,9 +282,9 @@ class Bridge:
                 task.result()
 
     async def _stop(self) -> None:
-        await _cancelled(self._tasks)
-        if self._server is not None:
+        if self._server is not None:  # first, so that nobody is told that the boards went
             await self._server.close()
+        await _cancelled(self._tasks)
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -282,7 +310,7 @@ async def find_board() -> str:
     reasons = []
     for candidate in candidates:
         _log.info("asking %s (%s)", candidate.device, candidate.description)
-        line = Line(create(candidate.uri), Hub())
+        line = Line(create(candidate.uri), Hub(), {})
         task = asyncio.create_task(line.run())
         online = asyncio.create_task(line.wait_online())
         try:

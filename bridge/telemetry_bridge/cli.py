@@ -6,15 +6,17 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from telemetry_bridge import __version__
 from telemetry_bridge.app import Bridge, find_board
 from telemetry_bridge.errors import BridgeError
 from telemetry_bridge.link import list_ports
-from telemetry_bridge.terminal import LiveValues, StatusLine
+from telemetry_bridge.terminal import Display, LiveValues, StatusLine
 
 EPILOG = """\
 examples:
@@ -36,17 +38,17 @@ exit codes: 0 ended as asked, 1 could not go on (one line says why), 2 wrong usa
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
-    return seconds
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
 
 
 def _port_number(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a TCP port (0 … 65535; 0 takes a free one)")
-    return number
+    with contextlib.suppress(ValueError):
+        if 0 <= int(text) <= 65535:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a TCP port (0 … 65535; 0 takes a free one)")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -90,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
         )
 
     add("run", "bridge a board: serve the live page and the WebSocket", source, serving, common)
-    add("demo", "the same with a simulated board; needs no hardware", serving, common)
+    add("demo", "serve the live page with a simulated board; needs no hardware", serving, common)
     add("monitor", "show live values and the health of the link in this terminal", source, common)
     add("ports", "list the serial ports of this machine")
     return top
@@ -100,6 +102,7 @@ def _print_ports() -> int:
     ports = list_ports()
     for port in ports:
         print(f"{port.device}\t{port.description}")
+    sys.stdout.flush()
     if not ports:
         print("no serial ports: is the board plugged in, and is its cable one that carries data?", file=sys.stderr)
     return 0
@@ -123,14 +126,27 @@ async def _serve(args: argparse.Namespace) -> None:
     if port == "auto":
         port = await find_board()
     if args.command == "monitor":
-        async with Bridge([port], http_port=None) as bridge, LiveValues(bridge.hub):
-            await bridge.wait_failed()
+        async with Bridge([port], http_port=None) as bridge, LiveValues(bridge.hub) as display:
+            await _until_one_fails(bridge, display)
     else:
         async with (
             Bridge([port], http_port=args.http_port, allowed_origins=args.allow_origin) as bridge,
-            StatusLine(bridge.hub, bridge.url),
+            StatusLine(bridge.hub, bridge.url) as display,
         ):
-            await bridge.wait_failed()
+            await _until_one_fails(bridge, display)
+
+
+async def _until_one_fails(bridge: Bridge, display: Display) -> None:
+    """Wait until the bridge cannot go on, or nobody sees any more that it does."""
+    failed = asyncio.create_task(bridge.wait_failed())
+    shown = asyncio.create_task(display.wait_failed())
+    try:
+        done, _ = await asyncio.wait({failed, shown}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        failed.cancel()
+        shown.cancel()
 
 
 async def _run(args: argparse.Namespace) -> None:
@@ -145,18 +161,31 @@ async def _run(args: argparse.Namespace) -> None:
         await serving
 
 
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is now: the live display puts itself there, to keep its lines whole."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     args = parser().parse_args(argv)
-    if args.command == "ports":
-        return _print_ports()
-    level = [logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)]
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
+    level = [logging.WARNING, logging.INFO, logging.DEBUG][min(getattr(args, "verbose", 0), 2)]
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", handlers=[_StderrHandler()]
+    )
     try:
+        if args.command == "ports":
+            return _print_ports()
         asyncio.run(_run(args))
     except BridgeError as error:
         print(f"telemetry-bridge: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:  # before the handlers stand, or where there are none
         return 0
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -35,12 +34,13 @@ class StreamTally:
     recent: deque[tuple[float, int]] = field(default_factory=deque)
 
     def rate_hz(self, now: float) -> float:
-        """Samples a second over the last two seconds."""
+        """Samples a second over the last two seconds; the oldest batch only says since when."""
         while self.recent and self.recent[0][0] < now - RATE_WINDOW_S:
             self.recent.popleft()
         if len(self.recent) < 2:
             return 0.0
-        return sum(count for _, count in self.recent) / RATE_WINDOW_S
+        (since, first), *_ = self.recent
+        return (sum(count for _, count in self.recent) - first) / (now - since) if now > since else 0.0
 
 
 class Tally:
@@ -115,13 +115,31 @@ def _device_line(tally: Tally, device: DeviceInfo, now: float) -> Text:
     return text
 
 
-class _Refreshed:
-    """Attaches a tally to the hub and draws it again and again; one line at a time where there is no terminal."""
+class PipeConsole(Console):
+    """A console that tells when nobody reads its output any more, instead of ending the process."""
 
-    def __init__(self, hub: Hub, console: Console | None = None) -> None:
+    def on_broken_pipe(self) -> None:
+        """Called by rich while it handles a BrokenPipeError.
+
+        Raises:
+            BrokenPipeError: always.
+        """
+        raise BrokenPipeError
+
+
+class Display:
+    """Attaches a tally to the hub and draws it again and again.
+
+    Where the output is no terminal it prints now and then, and once more at the end.
+    """
+
+    first_plain_s = 0.0
+    """When it prints first where the output is no terminal."""
+
+    def __init__(self, hub: Hub, console: Console) -> None:
         self.tally = Tally()
         self._hub = hub
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console
         self._task: asyncio.Task[None] | None = None
 
     def render(self, now: float) -> RenderableType:
@@ -139,13 +157,24 @@ class _Refreshed:
         self._hub.detach(self.tally)
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)  # wait_failed() has told
+        if error is None or isinstance(error, asyncio.CancelledError):
+            self._print_plain()
+
+    async def wait_failed(self) -> None:
+        """Wait until it can draw no more; raises what happened."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    def _print_plain(self) -> None:
+        if not self._console.is_terminal:
+            self._console.print(self.render(time.monotonic()), soft_wrap=True)
 
     async def _draw(self) -> None:
         if not self._console.is_terminal:
+            await asyncio.sleep(self.first_plain_s)
             while True:
-                self._console.print(self.render(time.monotonic()))
+                self._print_plain()
                 await asyncio.sleep(PLAIN_INTERVAL_S)
         with Live(console=self._console, auto_refresh=False, transient=False) as live:
             while True:
@@ -153,11 +182,11 @@ class _Refreshed:
                 await asyncio.sleep(REFRESH_S)
 
 
-class StatusLine(_Refreshed):
+class StatusLine(Display):
     """One line for each device, and where the page is."""
 
     def __init__(self, hub: Hub, url: str, console: Console | None = None) -> None:
-        super().__init__(hub, console)
+        super().__init__(hub, console or PipeConsole(stderr=True, highlight=False))
         self._url = url
 
     def render(self, now: float) -> RenderableType:
@@ -169,8 +198,13 @@ class StatusLine(_Refreshed):
         return Group(*lines)
 
 
-class LiveValues(_Refreshed):
+class LiveValues(Display):
     """Every field of every stream with its newest value and unit, and the health of line and board."""
+
+    first_plain_s = 1.5
+
+    def __init__(self, hub: Hub, console: Console | None = None) -> None:
+        super().__init__(hub, console or PipeConsole(highlight=False))
 
     def render(self, now: float) -> RenderableType:
         """A table for each device."""
@@ -182,15 +216,16 @@ class LiveValues(_Refreshed):
         return Group(*parts or [Text("waiting for a board …", style="dim")])
 
     def _values(self, device: DeviceInfo, now: float) -> Table:
-        table = Table(box=None, padding=(0, 2), header_style="dim")
-        for name in ("stream", "sensor", "field"):
-            table.add_column(name)
-        for name in ("value", "unit", "rate/s", "samples", "lost"):
-            table.add_column(name, justify="left" if name == "unit" else "right")
+        table = Table(box=None, padding=(0, 1), header_style="dim")
+        for name in ("stream", "sensor", "field", "value", "unit", "rate/s", "samples", "lost"):
+            numeric = name in {"value", "rate/s", "samples", "lost"}
+            table.add_column(name, justify="right" if numeric else "left", no_wrap=name != "sensor")
         for stream in device.streams:
             tally = self.tally.streams.get((device.id, stream.name), StreamTally())
             for number, info in enumerate(stream.fields):
-                value = f"{tally.latest.values[number, -1]:+.4f}" if tally.latest is not None else "–"
+                values = tally.latest.values if tally.latest is not None else None
+                # a board may describe other fields before the first sample that has them
+                value = f"{values[number, -1]:+.4f}" if values is not None and number < len(values) else "–"
                 first = number == 0
                 table.add_row(
                     stream.name if first else "",

@@ -153,8 +153,28 @@ async def test_a_command_under_way_when_the_link_is_lost_ends_as_offline() -> No
         command = asyncio.create_task(bridge.hub.command(device, "get_rate", {"stream": 0}))
         await asyncio.sleep(0)
         await board.unplug()
-        with contextlib.suppress(CommandError):
-            assert not (await asyncio.wait_for(command, LIMIT_S)).ok
+        with pytest.raises(CommandError) as ended:
+            await asyncio.wait_for(command, LIMIT_S)
+        assert ended.value.code == "offline"
+
+
+@in_loop
+async def test_a_peer_that_hangs_up_before_it_says_hello_ends_the_start_with_one_line() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(LinkError, match=f"{port}.*before a board said who it is"):
+            async with Bridge([f"tcp:127.0.0.1:{port}"], http_port=None):
+                pass
+
+
+@in_loop
+async def test_a_second_board_with_the_same_id_gets_one_of_its_own() -> None:
+    async with Bridge(["sim:?seed=1", "sim:?seed=1&rate=500"], http_port=None) as bridge:
+        assert len(bridge.hub.devices) == 2
 
 
 @in_loop

@@ -213,6 +213,40 @@ def test_ctrl_c_while_it_still_looks_for_the_board_ends_it_at_once() -> None:
             assert "Traceback" not in process.stderr.read()
 
 
+@pytest.mark.parametrize("after_s", [0.05, 0.15, 0.3])
+def test_ctrl_c_while_it_still_starts_leaves_no_traceback(after_s: float) -> None:
+    process = subprocess.Popen([COMMAND, "demo", "--http-port", "0"], stderr=subprocess.PIPE, text=True)
+    with process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(after_s)
+        process.send_signal(signal.SIGINT)
+        code = process.wait(LIMIT_S)
+        assert process.stderr is not None
+        assert code in {0, -signal.SIGINT}  # the latter while the interpreter itself was starting
+        assert code or "Traceback" not in process.stderr.read()
+
+
+def test_monitor_prints_live_values_where_there_is_no_terminal() -> None:
+    result = run("monitor", "--port", "sim:", "--duration", "3")
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"accel_x +[+-]\d", result.stdout), result.stdout
+
+
+def test_whoever_reads_the_output_may_stop_reading() -> None:
+    process = subprocess.Popen(
+        [COMMAND, "monitor", "--port", "sim:", "--duration", "10"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(LIMIT_S) == 0
+        assert "Traceback" not in process.stderr.read()
+
+
 def test_ports_lists_or_says_that_there_are_none() -> None:
     result = run("ports")
     assert result.returncode == 0

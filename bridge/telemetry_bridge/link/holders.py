@@ -17,8 +17,15 @@ def holders(path: str) -> list[str]:
     for process in _processes():
         with contextlib.suppress(OSError):  # ended meanwhile, or another user's
             if any(_points_to(descriptor, target) for descriptor in (process / "fd").iterdir()):
-                found.append(f"{(process / 'comm').read_text().strip()} (pid {process.name})")
+                found.append(f"{_name(process)} (pid {process.name})")
     return found
+
+
+def _name(process: Path) -> str:
+    """Name of a program; ``comm`` has 15 characters of it, the command line perhaps all."""
+    short = (process / "comm").read_text().strip()
+    words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    return next((Path(word).name for word in words[:2] if Path(word).name.startswith(short)), short)
 
 
 def _processes() -> list[Path]:

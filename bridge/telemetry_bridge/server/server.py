@@ -125,6 +125,7 @@ class Server:
                 process_request=self._process_request,
                 server_header=None,
                 open_timeout=limits.open_s,
+                ping_interval=None,  # the stall timer finds those who read nothing
                 max_size=limits.message_bytes,
                 write_limit=limits.write_buffer_bytes,
                 create_connection=cast(type[ServerConnection], self._connection),

@@ -227,12 +227,14 @@ class Client:
             connection.transport.write(chunk)
 
     def paused(self) -> None:
-        """The transport takes no more; watch whether the client reads at all."""
+        """The transport takes no more: take no more either (pongs pass the queue); watch whether the client reads."""
+        self._connection.transport.pause_reading()
         self._stall_size = self._connection.transport.get_write_buffer_size()
         self._watch()
 
     def resumed(self) -> None:
         """The transport takes more."""
+        self._connection.transport.resume_reading()
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
