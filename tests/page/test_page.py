@@ -413,6 +413,38 @@ def test_the_page_reconnects_by_itself_and_goes_on(
     assert len(resumed) == (1 if accepts_since else 2)
 
 
+def test_after_a_reset_of_the_board_every_stream_goes_on(bridge: FakeBridge, open_page: OpenPage) -> None:
+    page = open_page()
+    board = show_board(bridge, page)
+    names = ["imu", "imu_temp", "mcu_temp"]
+    subs = [bridge.sub(board, name) for name in names]
+    before = {"imu": constant(0.1, 1, 0, 0, 0, 0, 0), "imu_temp": [[20.0]], "mcu_temp": [[30.0]]}
+    start = time.time() - 1
+    for name in names:
+        bridge.samples(board, name, 0, start, RATE, before[name])
+    wait_received(page, "mcu_temp", 1)
+    streams = device()["streams"]
+    for known in range(len(streams) + 1):  # a board that has started describes its streams one by one
+        bridge.show(device(boot_id="00000002", streams=streams[:known]))
+        shown = names[: known or len(names)]  # without any, the curves stay
+        until(
+            page,
+            "(names) => telemetryPage().streams.map((s) => s.stream).join() === names.join()",
+            shown,
+        )
+        wait_drawn(page)
+    assert [bridge.sub(board, name) for name in names] == subs
+    for name, fields in zip(names, (one["fields"] for one in streams), strict=True):
+        bridge.epoch(board, name, 8, fields)
+    after = {"imu": constant(0.1, 2, 0, 0, 0, 0, 0), "imu_temp": [[21.0]], "mcu_temp": [[31.0]]}
+    for name in names:
+        bridge.samples(board, name, 0, start + 1, RATE, after[name])
+    wait_number(page, "imu", "accel_x", "now", "2.000")
+    wait_number(page, "imu_temp", "temperature", "now", "21.00")
+    wait_number(page, "mcu_temp", "temperature", "now", "31.00")
+    expect(page.locator(".panel")).to_have_count(4)
+
+
 def test_messages_that_make_no_sense_are_survived(bridge: FakeBridge, open_page: OpenPage) -> None:
     page = open_page()
     board = show_board(bridge, page)

@@ -117,7 +117,49 @@ test('streams that appear and go change the structure; what else changes does no
   assert.ok(page.store.stream('a', 't'));
   page.device({ streams: [{ name: 'u', fields: FIELDS }] });
   assert.ok(page.store.revision > before);
+  assert.deepEqual([...page.store.devices.get('a')!.streams.keys()], ['u']);
+});
+
+test('a stream that a board describes again after a reset goes on with the subscription it had', () => {
+  const page = new Page();
+  const t = { name: 't', sensor: 's', rate_hz: 10, fields: FIELDS };
+  page.subscriber.opened();
+  page.device();
+  page.subscribed(page.asked()[0]!['id'], 5);
+  page.samples(5, 0, 4);
+  page.device({ boot_id: 'b2', streams: [] });
+  page.device({ boot_id: 'b2', streams: [{ ...t, name: 'u' }] });
+  page.device({ boot_id: 'b2', streams: [{ ...t, name: 'u' }, t] });
+  page.hear({ op: 'epoch', sub: 5, epoch: 4, fields: FIELDS, next_index: 0 });
+  page.samples(5, 0, 3);
+  assert.equal(page.store.devices.get('a')!.streams.get('t')!.received, 7);
+  assert.equal(page.asked().length, 1);
+});
+
+test('a subscription that is granted while its stream is not described feeds it when it is', () => {
+  const page = new Page();
+  const t = { name: 't', sensor: 's', rate_hz: 10, fields: FIELDS };
+  page.subscriber.opened();
+  page.device();
+  page.device({ streams: [{ ...t, name: 'u' }] });
+  page.subscribed(page.asked()[0]!['id'], 5);
+  page.device({ streams: [t] });
+  page.samples(5, 0, 3);
+  assert.equal(page.store.devices.get('a')!.streams.get('t')!.received, 3);
+});
+
+test('a stream that is not described is forgotten with the connection, and asked for when it comes back', () => {
+  const page = new Page();
+  page.subscriber.opened();
+  page.device();
+  page.subscribed(page.asked()[0]!['id'], 5);
+  page.device({ streams: [{ name: 'u', fields: FIELDS }] });
+  page.store.disconnected();
   assert.equal(page.store.stream('a', 't'), undefined);
+  page.subscriber.opened();
+  page.device();
+  assert.equal(page.asked().length, 2);
+  assert.equal('since' in page.asked()[1]!, false);
 });
 
 test('health tells the state of each sensor', () => {

@@ -1,5 +1,5 @@
 import { Playhead } from './playhead.ts';
-import type { Batch, Body, DeviceInfo, ServerMessage, Subscription } from './protocol.ts';
+import type { Batch, Body, DeviceInfo, ServerMessage, StreamInfo, Subscription } from './protocol.ts';
 import { KIND_SAMPLES } from './protocol.ts';
 import { StreamModel } from './stream.ts';
 
@@ -7,6 +7,11 @@ import { StreamModel } from './stream.ts';
 export class DeviceModel {
   info: DeviceInfo;
   readonly streams = new Map<string, StreamModel>();
+  /**
+   * Streams that the device described earlier and does not describe now. After a reset a board describes its streams one
+   * by one while their subscriptions go on, so each keeps its model until the connection ends.
+   */
+  readonly away = new Map<string, StreamModel>();
   readonly playhead = new Playhead();
   health: Body | null = null;
   /** The newest line that a human should see: a fault, or a log line of level warning or error. */
@@ -71,14 +76,20 @@ export class Store {
     for (const stream of this.#streams()) stream.interrupt();
     this.#bySub.clear();
     this.#deviceBySub.clear();
+    for (const device of this.devices.values()) device.away.clear();
   }
 
-  stream(device: string, name: string): StreamModel | undefined {
-    return this.devices.get(device)?.streams.get(name);
+  /** The model of a stream that the device describes, or has described on this connection. */
+  stream(id: string, name: string): StreamModel | undefined {
+    const device = this.devices.get(id);
+    return device?.streams.get(name) ?? device?.away.get(name);
   }
 
   *#streams(): Iterable<StreamModel> {
-    for (const device of this.devices.values()) yield* device.streams.values();
+    for (const device of this.devices.values()) {
+      yield* device.streams.values();
+      yield* device.away.values();
+    }
   }
 
   #describe(info: DeviceInfo): void {
@@ -96,20 +107,28 @@ export class Store {
     for (const description of info.streams) {
       const stream = device.streams.get(description.name);
       if (stream === undefined) {
-        device.streams.set(description.name, new StreamModel(info.id, description));
+        this.#addStream(device, description);
         this.revision += 1;
       } else if (stream.describe(description)) {
         this.revision += 1;
       }
     }
     // a board that is away describes no streams: its curves stay
-    if (info.streams.length > 0) this.#forgetStreams(device, new Set(info.streams.map((stream) => stream.name)));
+    if (info.streams.length > 0) this.#putAway(device, new Set(info.streams.map((stream) => stream.name)));
   }
 
-  #forgetStreams(device: DeviceModel, described: ReadonlySet<string>): void {
-    for (const name of [...device.streams.keys()]) {
+  #addStream(device: DeviceModel, description: StreamInfo): void {
+    const known = device.away.get(description.name);
+    device.away.delete(description.name);
+    known?.describe(description);
+    device.streams.set(description.name, known ?? new StreamModel(device.info.id, description));
+  }
+
+  #putAway(device: DeviceModel, described: ReadonlySet<string>): void {
+    for (const [name, stream] of [...device.streams]) {
       if (described.has(name)) continue;
       device.streams.delete(name);
+      device.away.set(name, stream);
       this.revision += 1;
     }
   }

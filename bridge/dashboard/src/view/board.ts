@@ -2,6 +2,7 @@ import { duration, fixed, rate, uncertainty, whole } from '../core/format.ts';
 import { groupByUnit } from '../core/groups.ts';
 import type { SampleRing } from '../core/ring.ts';
 import type { DeviceModel } from '../core/store.ts';
+import type { StreamModel } from '../core/stream.ts';
 import { el, setData, setHidden, setText } from './dom.ts';
 import { Panel, type PanelContext, type View } from './panel.ts';
 import type { Theme } from './theme.ts';
@@ -35,12 +36,14 @@ export class Board {
   readonly #facts = new Map<string, readonly [HTMLElement, HTMLElement]>();
   readonly #factList = el('dl', { class: 'facts' });
   readonly #structure: string;
+  readonly #streams: readonly StreamModel[];
   readonly #seen: IntersectionObserver;
 
   constructor(device: DeviceModel, context: PanelContext) {
     this.device = device;
     this.#structure = structure(device);
     const streams = [...device.streams.values()];
+    this.#streams = streams;
     this.panels = streams.flatMap((stream) => groupByUnit(stream.fields).map((group) => new Panel(stream, group, context)));
     const wide = this.panels.filter((panel) => panel.group.fields.length > 1);
     const narrow = this.panels.filter((panel) => panel.group.fields.length === 1);
@@ -65,7 +68,9 @@ export class Board {
 
   /** Whether this is the board of `device` and all its streams are drawn with the fields they have now. */
   shows(device: DeviceModel): boolean {
-    return this.device === device && this.#structure === structure(device);
+    const streams = [...device.streams.values()];
+    const same = streams.length === this.#streams.length && streams.every((stream, i) => stream === this.#streams[i]);
+    return this.device === device && same && this.#structure === structure(device);
   }
 
   view(panel: Panel, from: number, to: number, frozen: Frozen | undefined): View {
