@@ -231,13 +231,21 @@ def online(*, ping: bool = True, streams: tuple[messages.Stream, ...] = ()) -> H
 
 
 def accounted(events: list[Event], name: str = "imu") -> dict[int, list[range]]:
-    """For each epoch of a stream the indexes of its batches and gaps, in order of arrival."""
+    """For each epoch of a stream the indexes of its batches and gaps, in order of arrival.
+
+    A gap of unknown length, which only the end of an epoch may have, adds none.
+    """
     ranges: dict[int, list[range]] = {}
+    ended: set[int] = set()
     for event in events:
+        if isinstance(event, Batch | Gap) and event.stream == name:
+            assert event.epoch not in ended
         if isinstance(event, Batch) and event.stream == name:
             ranges.setdefault(event.epoch, []).append(range(event.index, event.index + event.samples))
         elif isinstance(event, Gap) and event.stream == name:
-            assert event.count is not None
+            if event.count is None:
+                ended.add(event.epoch)
+                continue
             ranges.setdefault(event.epoch, []).append(range(event.index, event.index + event.count))
     return ranges
 

@@ -527,9 +527,9 @@ def test_after_a_lost_link_the_same_boot_goes_on_with_its_losses_named() -> None
     assert second.time_ns - first.time_ns == pytest.approx(5020 * MS, abs=MS)
 
 
-def test_a_reboot_while_the_link_was_down_starts_an_epoch_where_the_stream_is_found() -> None:
-    harness = online()
-    harness.send_samples(500)
+def test_a_reboot_while_the_link_was_down_is_a_loss_at_the_end_of_one_epoch_and_the_start_of_the_next() -> None:
+    harness = online(streams=(stream(), stream(1, name="temp")))
+    harness.send_samples(500)  # of the other stream nothing came: it had no epoch
     harness.session.closed(harness.now_ns)
     harness.now_ns += SECOND
     harness.events += harness.session.opened(harness.now_ns)
@@ -538,8 +538,80 @@ def test_a_reboot_while_the_link_was_down_starts_an_epoch_where_the_stream_is_fo
     harness.say(stream(generation=2))
     harness.exchange()
     harness.send_samples(480, generation=2)
-    assert harness.epochs[-1].next_index == 480
+    first, second = harness.epochs
+    end, start = harness.gaps
+    assert (end.stream, end.epoch, end.index, end.count, end.cause) == ("imu", first.epoch, 520, None, "wire")
+    assert second.next_index == 0
+    assert (start.epoch, start.index, start.count, start.cause) == (second.epoch, 0, 480, "wire")
+    assert harness.events.index(end) < harness.events.index(second) < harness.events.index(start)
+    assert_complete(harness.events)
+
+
+def test_a_reboot_while_the_board_was_not_heard_is_such_a_loss_as_well() -> None:
+    harness = online()
+    harness.send_samples(500)
+    harness.answer_pings = False
+    harness.pass_ms(4000)
+    assert harness.state == "offline"
+    harness.boot_ns = harness.now_ns - SECOND // 2
+    harness.answer_pings = True
+    harness.hello(boot_id=0x1002)
+    harness.say(stream(generation=2))
+    harness.exchange()
+    harness.send_samples(480, generation=2)
+    assert [(gap.epoch, gap.index, gap.count, gap.cause) for gap in harness.gaps] == [
+        (1, 520, None, "wire"),
+        (2, 0, 480, "wire"),
+    ]
+
+
+def test_a_reboot_that_was_watched_leaves_no_gap_of_unknown_length() -> None:
+    harness = online()
+    harness.send_samples(500)
+    harness.reboot()
+    harness.hello(boot_id=0x1002)
+    harness.say(stream(generation=2))
+    harness.exchange()
+    harness.send_samples(0, generation=2)
     assert harness.gaps == []
+
+
+def test_no_stream_vanishes_when_a_board_reboots() -> None:
+    streams = (stream(), stream(1, name="temp"))
+    harness = online(streams=streams)
+    seen = len(harness.devices)
+    harness.reboot()
+    harness.hello(boot_id=0x1002, streams=2)
+    harness.say(messages.Log(0, messages.LogLevel.INFO, "reset by its pin"))
+    for said in streams:
+        harness.say(said)
+    told = [changed.device for changed in harness.devices[seen:]]
+    assert [info.name for info in told[0].streams] == ["imu", "temp"]
+    assert {len(device.streams) for device in told} == {2}
+    assert told[0].boot_id == "00001002"
+
+
+def test_a_reboot_is_told_after_a_second_even_if_a_descriptor_was_lost() -> None:
+    harness = online()
+    seen = len(harness.devices)
+    harness.reboot()
+    harness.hello(boot_id=0x1002, streams=2)
+    harness.say(stream())
+    harness.pass_ms(999)
+    assert len(harness.devices) == seen
+    harness.pass_ms(1)
+    told = harness.devices[seen].device
+    assert (told.boot_id, [info.name for info in told.streams]) == ("00001002", ["imu"])
+
+
+def test_samples_after_a_reboot_do_not_wait_for_the_descriptor_of_another_stream() -> None:
+    harness = online()
+    harness.reboot()
+    harness.hello(boot_id=0x1002, streams=2)
+    harness.say(stream())
+    harness.exchange()
+    events = harness.send_samples(0)
+    assert [type(event) for event in events[-3:]] == [DeviceChanged, EpochStarted, Batch]
 
 
 def test_a_board_that_was_halted_goes_on_after_it_was_asked() -> None:

@@ -21,6 +21,10 @@ from telemetry_protocol import Message, messages
 
 CLOCK_WAIT_NS: Final = 500_000_000
 """Samples wait at most this long for the clock."""
+INTRODUCTION_NS: Final = 1_000_000_000
+"""A device that was known and has rebooted is told once its streams have been described, or this much later.
+
+Told earlier, its streams would seem to vanish. One that was not known is told at once: that claims its id."""
 UNCLAIMED_MAX: Final = 512
 """SAMPLES frames kept before the first HELLO; policy: the oldest is dropped and counted."""
 
@@ -54,7 +58,7 @@ class Board:
         self._told_clock: ClockState = "unsynced"
         self._unclaimed: deque[tuple[int, Arrival]] = deque()  # came before the first HELLO
         self._clock_deadline_ns: int | None = None
-        self._watched = False  # the board was online since the link was opened: a reboot is seen from its start
+        self._introduction_ns: int | None = None  # until when DeviceChanged waits for a reboot's descriptors
         self.online = False
         """The board has said who it is, and is heard."""
         self.doubt = False
@@ -68,7 +72,7 @@ class Board:
 
     def reopen(self) -> None:
         """The link was opened. What was known of the board is kept until it answers, but for its descriptors."""
-        self.online = self.doubt = self._watched = False
+        self.online = self.doubt = False
         self._clock_deadline_ns = None
         self._unclaimed.clear()
         for track in self._tracks.values():
@@ -100,7 +104,7 @@ class Board:
         self._hello = hello
         self._warn("table", _table_warning(hello))
         self.doubt = False
-        self.online = self._watched = True
+        self.online = True
         run.changed = True
         self.tell_changes(now_ns)
         self.release(now_ns)
@@ -118,22 +122,24 @@ class Board:
         if old is not None:
             if self.online:
                 self.release(now_ns, at_once=True)
+            missed_end = old.device == device and not self.online
             for track in self._tracks.values():
-                self._emit(track.abandon(), now_ns)
+                self._emit(track.abandon(missed_end=missed_end), now_ns)
             if old.device != device:
                 self.go_offline(now_ns)
         self._receiver.restart(sequence)
         run = self._run = Run(
             device=device,
             boot_id=hello.boot_id,
-            live=old is not None and old.device == device and self._watched,
+            since_boot=old is not None and old.device == device,
             clock=DeviceClock(hello.baud),
             time=DeviceTime(hello.time_us, now_ns),
             anchor_ns=self._unix_anchor(),
             tally=self._tally,
             new_epoch=self._new_epoch,
-            start_mark=-1 if claimed else self._receiver.mark,
+            start_mark=self._receiver.mark if self.online and not claimed else -1,
         )
+        self._introduction_ns = now_ns + INTRODUCTION_NS if run.since_boot else None
         self._tracks = {}
         self._warnings.clear()
         self._clock_deadline_ns = None
@@ -285,26 +291,37 @@ class Board:
 
     @property
     def deadline_ns(self) -> int | None:
-        """When samples that wait for the clock go out without it."""
-        if self._run is None or self._run.clock.known or self.doubt or not self.online:
+        """When samples that wait for the clock go out without it, or the device is told without all its streams."""
+        run = self._run
+        if run is None or not self.online:
             return None
-        return self._clock_deadline_ns
+        clock_ns = None if run.clock.known or self.doubt else self._clock_deadline_ns
+        return min((due for due in (clock_ns, self._introduction_ns) if due is not None), default=None)
 
-    def tell_changes(self, now_ns: int) -> None:
-        """Report the device if it has changed."""
+    def tell_changes(self, now_ns: int, *, at_once: bool = False) -> None:
+        """Report the device if it has changed; after a reboot not before its streams are known, unless ``at_once``."""
         run = self._run
         if run is None or not self.online:
             return
+        if self._introduction_ns is not None:
+            if not at_once and now_ns < self._introduction_ns and not self._is_described():
+                return
+            self._introduction_ns = None
         clock_state = run.clock.state(now_ns)
         if run.changed or clock_state != self._told_clock:
             run.changed = False
             self._told_clock = clock_state
             self.events.append(DeviceChanged(self._info(run, now_ns)))
 
+    def _is_described(self) -> bool:
+        """Whether every stream that HELLO counts has a descriptor."""
+        described = sum(track.info() is not None for track in self._tracks.values())
+        return self._hello is not None and described >= self._hello.streams
+
     def _emit(self, events: Sequence[Event], now_ns: int) -> None:
-        """Pass events on, the device's description before them if it has changed."""
+        """Pass events on, the device's description before them if it has changed: reports can do without."""
         if events and self._run is not None and self._run.changed:
-            self.tell_changes(now_ns)
+            self.tell_changes(now_ns, at_once=not all(isinstance(event, JsonMessage) for event in events))
         self.events += events
 
     def _warn(self, about: str, text: str) -> None:

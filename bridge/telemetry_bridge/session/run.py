@@ -65,7 +65,7 @@ class Run:
     """One boot.
 
     Attributes:
-        live: the link was open when the board started, so that every index since 0 should have come.
+        since_boot: the device was known before, so that what did not come of this boot, from index 0 on, was lost.
         start_mark: the receiver's mark where nothing of this boot was lost before, else -1.
         anchor_ns: Unix time minus the host's monotonic time, taken once for this boot.
         new_epoch: gives the number of the next epoch.
@@ -75,7 +75,7 @@ class Run:
 
     device: str
     boot_id: int
-    live: bool
+    since_boot: bool
     clock: DeviceClock
     time: DeviceTime
     anchor_ns: int

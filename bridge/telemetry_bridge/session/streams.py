@@ -89,7 +89,7 @@ class StreamTrack:
         self._dropped: Arrival | None = None  # the first of those that were held and dropped
         self._recent: deque[tuple[int, int]] = deque(maxlen=RECENT)
         self._newest_arrived: int | None = None
-        self._ledger = Ledger(since_boot=run.live)
+        self._ledger = Ledger(since_boot=run.since_boot)
         self._fit = RateFit()
         self._last_ns = 0
 
@@ -209,17 +209,19 @@ class StreamTrack:
                 self._ledger.account(self._next_index)
         return events
 
-    def abandon(self) -> list[Event]:
-        """The boot is over: what is still held becomes a gap."""
+    def abandon(self, *, missed_end: bool) -> list[Event]:
+        """The boot is over: what is still held becomes a gap, and so does its end if nobody listened then."""
         while self.held:
             self._drop(self.held.popleft())
         dropped, self._dropped = self._dropped, None
-        if dropped is None or self._epoch is None:
-            return []
-        index = self._widen(dropped.low_index)
         events: list[Event] = []
-        self._close_hole(index, dropped.mark, events)
-        events.append(Gap(self.run.device, self.name, self._epoch, self._next_index, None, "host"))
+        if self._epoch is None:
+            return events
+        if dropped is not None:
+            self._close_hole(self._widen(dropped.low_index), dropped.mark, events)
+        if dropped is not None or missed_end:
+            cause: GapCause = "wire" if dropped is None else "host"
+            events.append(Gap(self.run.device, self.name, self._epoch, self._next_index, None, cause))
         return events
 
     def info(self) -> StreamInfo | None:
@@ -243,7 +245,7 @@ class StreamTrack:
         )
 
     def _widen(self, index: int) -> int:
-        return index if self._epoch is None and not self.run.live else widen(index, self._next_index, _U32)
+        return index if self._epoch is None and not self.run.since_boot else widen(index, self._next_index, _U32)
 
     def _drop(self, arrival: Arrival) -> None:
         self.run.tally.held_dropped += 1
@@ -258,7 +260,7 @@ class StreamTrack:
             first, first_mark = self._widen(dropped.low_index), dropped.mark
         current = self._current
         if current is None:
-            self._start_epoch(descriptor, 0 if self.run.live else first, events)
+            self._start_epoch(descriptor, 0 if self.run.since_boot else first, events)
         elif current.names != descriptor.names:
             self._close_hole(first, first_mark, events)
             self._start_epoch(descriptor, first, events)
