@@ -170,6 +170,60 @@ def test_a_missing_sensor_is_named_and_the_rest_goes_on(bridge: FakeBridge, open
     wait_number(page, "mcu_temp", "temperature", "now", "31.50")
 
 
+def test_a_warning_of_a_sensor_goes_when_it_streams_again(bridge: FakeBridge, open_page: OpenPage) -> None:
+    page = open_page()
+    board = show_board(bridge, page)
+    bridge.note(board, "log", {"level": "warning", "text": "imu: no answer at 0x68"})
+    bridge.note(board, "health", health(streams={"imu": {"state": "missing"}}))
+    expect(page.locator(".notice")).to_have_text("imu: no answer at 0x68")
+    bridge.note(board, "health", health(streams={"imu": {"state": "streaming"}}))
+    expect(page.locator(".notice")).to_be_hidden()
+
+
+def test_what_is_said_of_a_sensor_stands_on_the_panel_and_not_on_the_curve(
+    bridge: FakeBridge, open_page: OpenPage
+) -> None:
+    page = open_page()
+    board = show_board(bridge, page)
+    bridge.samples(board, "imu", 0, time.time() - 8, RATE, motion(8.0), batch=200)
+    bridge.note(board, "health", health(streams={"imu": {"state": "missing"}}))
+    imu = panel(page, "imu", "m/s^2")
+    words = imu.get_by_text("mpu6050 does not answer")
+    expect(words).to_be_visible()
+    background = "(element) => getComputedStyle(element).backgroundColor"
+    assert words.evaluate(background) == imu.evaluate(background)
+    wait_received(page, "imu", 8000)
+    wait_drawn(page)
+    page.screenshot(path=ARTIFACTS / "page-missing.png", full_page=True)
+
+
+def test_the_last_label_of_the_time_axis_has_room(bridge: FakeBridge, open_page: OpenPage) -> None:
+    page = open_page()
+    show_board(bridge, page)
+    room, half_label = (
+        panel(page, "imu", "m/s^2")
+        .locator("canvas")
+        .evaluate(
+            """(canvas) => {
+          const over = canvas.parentElement.querySelector('.u-over');
+          const pen = document.createElement('canvas').getContext('2d');
+          pen.font = `11px ${getComputedStyle(document.documentElement).getPropertyValue('--font')}`;
+          const room = canvas.clientWidth - over.offsetLeft - over.clientWidth;
+          return [room, pen.measureText('20:08:08.888').width / 2];
+        }"""
+        )
+    )
+    assert room >= half_label
+
+
+def test_what_is_lost_is_said_to_count_from_when_the_page_was_opened(bridge: FakeBridge, open_page: OpenPage) -> None:
+    page = open_page()
+    show_board(bridge, page)
+    expect(page.locator("[data-fact=lost]")).to_have_attribute(
+        "title", "Samples lost since this page was opened, by cause"
+    )
+
+
 def test_a_clock_that_is_not_known_yet_is_said_so(bridge: FakeBridge, open_page: OpenPage) -> None:
     page = open_page()
     show_board(bridge, page, clock={"state": "unsynced", "offset_ns": None, "drift_ppm": None, "uncertainty_ns": None})

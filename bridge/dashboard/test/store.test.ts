@@ -169,6 +169,47 @@ test('health tells the state of each sensor', () => {
   assert.equal(page.store.stream('a', 't')!.state, 'missing');
 });
 
+const log = (text: string) => ({ op: 'log', sub: 1, device: 'a', data: { level: 'warning', text } });
+const states = (state: string) => ({ op: 'health', sub: 1, device: 'a', data: { streams: { t: { state } } } });
+
+test('a warning goes when the sensor that it names streams again', () => {
+  const page = new Page();
+  page.device();
+  const device = page.store.devices.get('a')!;
+  page.hear(log('t: no answer'));
+  page.hear(states('streaming'));
+  page.hear(states('missing'));
+  assert.equal(device.notice, 't: no answer');
+  page.hear(states('failing'));
+  assert.equal(device.notice, 't: no answer');
+  page.hear(states('streaming'));
+  assert.equal(device.notice, '');
+});
+
+test('a warning goes also when it is the description of the device that says so', () => {
+  const page = new Page();
+  const stream = { name: 't', sensor: 's', rate_hz: 10, fields: FIELDS };
+  page.device({ streams: [{ ...stream, state: 'missing' }] });
+  page.hear(log('something'));
+  page.device({ streams: [{ ...stream, state: 'streaming' }] });
+  assert.equal(page.store.devices.get('a')!.notice, '');
+});
+
+test('a warning of another stream and a crash stay when a sensor streams again', () => {
+  const page = new Page();
+  const stream = { name: 't', sensor: 's', rate_hz: 10, fields: FIELDS };
+  page.device({ streams: [stream, { ...stream, name: 'u' }] });
+  const device = page.store.devices.get('a')!;
+  page.hear(log('u: no factory calibration'));
+  page.hear(states('missing'));
+  page.hear(states('streaming'));
+  assert.equal(device.notice, 'u: no factory calibration');
+  page.hear({ op: 'fault', sub: 1, device: 'a', data: { cause: 'watchdog' } });
+  page.hear(states('missing'));
+  page.hear(states('streaming'));
+  assert.match(device.notice, /watchdog/);
+});
+
 test('messages for subscriptions and devices that there are not do nothing', () => {
   const page = new Page();
   page.samples(9, 0, 4);

@@ -3,6 +3,9 @@ import type { Batch, Body, DeviceInfo, ServerMessage, StreamInfo, Subscription }
 import { KIND_SAMPLES } from './protocol.ts';
 import { StreamModel } from './stream.ts';
 
+/** States of a sensor that it does not choose. */
+const TROUBLES: ReadonlySet<string> = new Set(['missing', 'failing']);
+
 /** A board: what it says of itself, its streams, and where its plots end. */
 export class DeviceModel {
   info: DeviceInfo;
@@ -16,9 +19,27 @@ export class DeviceModel {
   health: Body | null = null;
   /** The newest line that a human should see: a fault, or a log line of level warning or error. */
   notice = '';
+  /** Whether the notice is a log line, which sensors that are well again answer; a crash stays said. */
+  noticePasses = false;
 
   constructor(info: DeviceInfo) {
     this.info = info;
+  }
+
+  /** Names of the streams whose sensor does not deliver though it should. */
+  troubled(): ReadonlySet<string> {
+    return new Set([...this.streams].filter(([, stream]) => TROUBLES.has(stream.state)).map(([name]) => name));
+  }
+
+  /**
+   * Takes the notice away when what it warned of is over. A warning that starts with a stream's name, as in
+   * `imu: no answer`, is over when that stream is well again; any other one when all are. `before`: who was troubled.
+   */
+  settle(before: ReadonlySet<string>): void {
+    if (!this.noticePasses || before.size === 0) return;
+    const now = this.troubled();
+    const about = [...this.streams.keys()].find((name) => this.notice.startsWith(`${name}:`));
+    if (about === undefined ? now.size === 0 : before.has(about) && !now.has(about)) this.notice = '';
   }
 }
 
@@ -104,6 +125,7 @@ export class Store {
       device.notice = '';
     }
     device.info = info;
+    const troubled = device.troubled();
     for (const description of info.streams) {
       const stream = device.streams.get(description.name);
       if (stream === undefined) {
@@ -115,6 +137,7 @@ export class Store {
     }
     // a board that is away describes no streams: its curves stay
     if (info.streams.length > 0) this.#putAway(device, new Set(info.streams.map((stream) => stream.name)));
+    device.settle(troubled);
   }
 
   #addStream(device: DeviceModel, description: StreamInfo): void {
@@ -149,18 +172,22 @@ export class Store {
       this.#sensorStates(device, body['streams']);
     } else if (stream === 'fault') {
       device.notice = `The board crashed before its last start: ${String(body['cause'] ?? 'cause unknown')}`;
+      device.noticePasses = false;
     } else if (body['level'] === 'warning' || body['level'] === 'error') {
       device.notice = String(body['text'] ?? '');
+      device.noticePasses = true;
     }
   }
 
   #sensorStates(device: DeviceModel, states: unknown): void {
     if (typeof states !== 'object' || states === null) return;
+    const troubled = device.troubled();
     for (const [name, entry] of Object.entries(states)) {
       const stream = device.streams.get(name);
       if (stream === undefined || typeof entry !== 'object' || entry === null) continue;
       const state: unknown = (entry as Body)['state'];
       if (typeof state === 'string') stream.state = state;
     }
+    device.settle(troubled);
   }
 }

@@ -48,6 +48,7 @@ export class Board {
     const wide = this.panels.filter((panel) => panel.group.fields.length > 1);
     const narrow = this.panels.filter((panel) => panel.group.fields.length === 1);
     for (const label of ['Samples', 'Lost', 'Clock', 'Line', 'Bus errors', 'CPU', 'Supply', 'Uptime']) this.#addFact(label);
+    this.#facts.get('Lost')![0].title = 'Samples lost since this page was opened, by cause';
     this.element = el(
       'article',
       { class: 'board' },

@@ -48,7 +48,8 @@ export class Panel {
   readonly #readout: Readout;
   readonly #unit = el('span', { class: 'unit' });
   readonly #rate = el('span', { class: 'rate' });
-  readonly #message = el('p', { class: 'plot-message' });
+  readonly #words = el('span');
+  readonly #message = el('p', { class: 'plot-message' }, this.#words);
   readonly #resize: ResizeObserver;
   #y: Range = { min: -1, max: 1 };
 
@@ -143,7 +144,7 @@ export class Panel {
 
   #say(view: View): void {
     const [kind, message] = view.frozen === undefined ? this.#trouble(view) : ['', ''];
-    setText(this.#message, message);
+    setText(this.#words, message);
     setHidden(this.#message, message === '');
     setData(this.element, 'trouble', kind);
   }

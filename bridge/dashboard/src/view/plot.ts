@@ -8,6 +8,8 @@ import type { Theme } from './theme.ts';
 
 const Y_AXIS_WIDTH = 58;
 const X_AXIS_HEIGHT = 26;
+/** Half of the longest label, `18:06:30.125`, which may stand below the right edge. */
+const X_LABEL_HALF = 36;
 const STEPS_S = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60];
 
 export interface PlotEvents {
@@ -47,7 +49,7 @@ export class Plot {
       {
         width: Math.max(1, host.clientWidth),
         height: Math.max(1, host.clientHeight),
-        padding: [8, 10, 0, 0],
+        padding: [8, X_LABEL_HALF, 0, 0],
         legend: { show: false },
         scales: { x: { time: false, auto: false, range: still }, y: { auto: false, range: still } },
         series: [
