@@ -472,7 +472,11 @@ def test_after_a_reset_of_the_board_every_stream_goes_on(bridge: FakeBridge, ope
     board = show_board(bridge, page)
     names = ["imu", "imu_temp", "mcu_temp"]
     subs = [bridge.sub(board, name) for name in names]
-    before = {"imu": constant(0.1, 1, 0, 0, 0, 0, 0), "imu_temp": [[20.0]], "mcu_temp": [[30.0]]}
+    before: dict[str, npt.ArrayLike] = {
+        "imu": constant(0.1, 1, 0, 0, 0, 0, 0),
+        "imu_temp": [[20.0]],
+        "mcu_temp": [[30.0]],
+    }
     start = time.time() - 1
     for name in names:
         bridge.samples(board, name, 0, start, RATE, before[name])
@@ -490,7 +494,11 @@ def test_after_a_reset_of_the_board_every_stream_goes_on(bridge: FakeBridge, ope
     assert [bridge.sub(board, name) for name in names] == subs
     for name, fields in zip(names, (one["fields"] for one in streams), strict=True):
         bridge.epoch(board, name, 8, fields)
-    after = {"imu": constant(0.1, 2, 0, 0, 0, 0, 0), "imu_temp": [[21.0]], "mcu_temp": [[31.0]]}
+    after: dict[str, npt.ArrayLike] = {
+        "imu": constant(0.1, 2, 0, 0, 0, 0, 0),
+        "imu_temp": [[21.0]],
+        "mcu_temp": [[31.0]],
+    }
     for name in names:
         bridge.samples(board, name, 0, start + 1, RATE, after[name])
     wait_number(page, "imu", "accel_x", "now", "2.000")
