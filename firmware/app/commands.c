@@ -104,15 +104,15 @@ static uint8_t set_rate(struct commands *commands, const struct request *request
         return state_rate(commands, args.stream, answer);
     }
     switch (sensor->ops->set_rate(sensor, which, rate_mhz, request->now_us)) {
-    case SENSOR_RATE_DONE:
+    case SENSOR_CHANGE_DONE:
         return state_rate(commands, args.stream, answer);
-    case SENSOR_RATE_PENDING:
+    case SENSOR_CHANGE_PENDING:
         commands->rate_pending = true;
         commands->rate_stream = args.stream;
         return DEFERRED;
-    case SENSOR_RATE_BUSY:
+    case SENSOR_CHANGE_BUSY:
         return TP_STATUS_BUSY;
-    case SENSOR_RATE_FAILED:
+    case SENSOR_CHANGE_FAILED:
         break;
     }
     return TP_STATUS_FAILED;
@@ -194,13 +194,13 @@ void commands_poll(struct commands *commands)
         return;
     }
     const struct sensor *sensor = commands->streams->stream[commands->rate_stream].sensor;
-    enum sensor_rate_status status = sensor->ops->rate_status(sensor);
-    if (status == SENSOR_RATE_PENDING) {
+    enum sensor_change status = sensor->ops->change_status(sensor);
+    if (status == SENSOR_CHANGE_PENDING) {
         return;
     }
     commands->rate_pending = false;
     commands->rate_answer.status = TP_STATUS_FAILED;
-    if (status == SENSOR_RATE_DONE) {
+    if (status == SENSOR_CHANGE_DONE) {
         commands->rate_answer.status = state_rate(commands, commands->rate_stream, &commands->rate_answer);
     }
     telemetry_answer(commands->telemetry, &commands->rate_answer);

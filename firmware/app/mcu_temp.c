@@ -53,8 +53,7 @@ static uint32_t nearest_rate(const struct sensor *sensor, uint8_t which, uint32_
     return rate_of(nearest_ticks(wanted_mhz));
 }
 
-static enum sensor_rate_status set_rate(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
-                                        uint64_t now_us)
+static enum sensor_change set_rate(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz, uint64_t now_us)
 {
     (void)now_us;
     struct mcu_temp *mcu = (struct mcu_temp *)sensor;
@@ -64,13 +63,7 @@ static enum sensor_rate_status set_rate(struct sensor *sensor, uint8_t which, ui
     mcu->stream.rate_mhz = rate_of(mcu->period_ticks);
     sensor->sink->changed(sensor->sink->context, (uint8_t)(sensor->first_stream + which));
     hal_irq_restore(lock);
-    return SENSOR_RATE_DONE;
-}
-
-static enum sensor_rate_status rate_status(const struct sensor *sensor)
-{
-    (void)sensor;
-    return SENSOR_RATE_DONE;
+    return SENSOR_CHANGE_DONE;
 }
 
 static const struct sensor_ops ops = {
@@ -79,7 +72,6 @@ static const struct sensor_ops ops = {
     .rate_range = rate_range,
     .nearest_rate = nearest_rate,
     .set_rate = set_rate,
-    .rate_status = rate_status,
 };
 
 /* degC by raw through (16 * TS_CAL1, 30 degC) and (16 * TS_CAL2, 110 degC). */
@@ -126,7 +118,7 @@ void mcu_temp_tick(struct mcu_temp *mcu, uint64_t now_us)
     if (hal_adc_start()) {
         mcu->started_us = now_us;
     } else {
-        mcu->sensor.sink->lost(mcu->sensor.sink->context, mcu->sensor.first_stream, SENSOR_LOST_FIFO);
+        mcu->sensor.sink->lost(mcu->sensor.sink->context, mcu->sensor.first_stream, SENSOR_LOST_FIFO, 1);
     }
 }
 
@@ -139,7 +131,7 @@ void mcu_temp_reading(struct mcu_temp *mcu, struct hal_adc_reading reading)
                        ? ((uint32_t)reading.temperature * reference + reading.vrefint / 2u) / reading.vrefint
                        : 0;
     if (raw == 0 || raw > UINT16_MAX) { /* no reference: nothing to scale with */
-        sink->lost(sink->context, mcu->sensor.first_stream, SENSOR_LOST_BUS);
+        sink->lost(sink->context, mcu->sensor.first_stream, SENSOR_LOST_BUS, 1);
     } else {
         uint16_t value = (uint16_t)raw;
         mcu->raw = value;

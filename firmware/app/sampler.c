@@ -77,7 +77,7 @@ void sampler_push(struct sampler *sampler, uint64_t time_us, const void *sample)
     if (batch == NULL) {
         batch = open(sampler, time_us);
         if (batch == NULL) {
-            sampler_lose(sampler, &sampler->lost_ring);
+            sampler_lose(sampler, &sampler->lost_ring, 1);
             return;
         }
     }
@@ -90,11 +90,11 @@ void sampler_push(struct sampler *sampler, uint64_t time_us, const void *sample)
     }
 }
 
-void sampler_lose(struct sampler *sampler, volatile uint32_t *counter)
+void sampler_lose(struct sampler *sampler, volatile uint32_t *counter, uint32_t ticks)
 {
     close(sampler);
-    sampler->next_index++;
-    ++*counter;
+    sampler->next_index += ticks;
+    *counter += ticks;
 }
 
 void sampler_change(struct sampler *sampler, uint32_t rate_mhz)

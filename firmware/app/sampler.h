@@ -64,8 +64,8 @@ void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz);
 
 /* Sensor's interrupt, or interrupts masked: */
 void sampler_push(struct sampler *sampler, uint64_t time_us, const void *sample); /* a tick and its sample */
-void sampler_lose(struct sampler *sampler,
-                  volatile uint32_t *counter); /* a tick without; counter is one of its own */
+void sampler_lose(struct sampler *sampler, volatile uint32_t *counter,
+                  uint32_t ticks); /* ticks without; counter is one of its own */
 void sampler_change(struct sampler *sampler, uint32_t rate_mhz); /* new descriptor: next generation */
 void sampler_interrupt(struct sampler *sampler); /* the next sample does not follow the last */
 

@@ -29,11 +29,11 @@ static void sample(void *context, uint8_t number, uint64_t time_us, const void *
     sampler_push(&streams->stream[number].sampler, time_us, data);
 }
 
-static void lost(void *context, uint8_t number, enum sensor_loss cause)
+static void lost(void *context, uint8_t number, enum sensor_loss cause, uint32_t ticks)
 {
     struct streams *streams = context;
     struct sampler *sampler = &streams->stream[number].sampler;
-    sampler_lose(sampler, cause == SENSOR_LOST_FIFO ? &sampler->lost_fifo : &sampler->lost_bus);
+    sampler_lose(sampler, cause == SENSOR_LOST_FIFO ? &sampler->lost_fifo : &sampler->lost_bus, ticks);
 }
 
 static void changed(void *context, uint8_t number)

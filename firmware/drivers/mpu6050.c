@@ -149,9 +149,9 @@ static bool temperature_due(struct mpu6050 *imu)
 static void lose_tick(struct mpu6050 *imu, enum sensor_loss cause)
 {
     const struct sensor_sink *sink = imu->sensor.sink;
-    sink->lost(sink->context, imu->sensor.first_stream, cause);
+    sink->lost(sink->context, imu->sensor.first_stream, cause, 1);
     if (temperature_due(imu)) {
-        sink->lost(sink->context, (uint8_t)(imu->sensor.first_stream + MPU6050_TEMPERATURE), cause);
+        sink->lost(sink->context, (uint8_t)(imu->sensor.first_stream + MPU6050_TEMPERATURE), cause, 1);
     }
 }
 
@@ -211,11 +211,11 @@ static void rate_changed(void *context, enum transfer_status status)
     if (status == TRANSFER_OK) {
         lose_held(imu, SENSOR_LOST_FIFO);
         change_to(imu, imu->new_divider);
-        imu->rate_status = SENSOR_RATE_DONE;
+        imu->change_status = SENSOR_CHANGE_DONE;
     } else {
         /* half of it may have been taken: only a new configuration makes the descriptor true again */
         lose_held(imu, SENSOR_LOST_BUS);
-        imu->rate_status = SENSOR_RATE_FAILED;
+        imu->change_status = SENSOR_CHANGE_FAILED;
         abandon(imu, "imu: a change of rate failed; configuring it anew");
     }
 }
@@ -226,7 +226,7 @@ static void start_rate_change(struct mpu6050 *imu)
     settings(imu->new_divider, imu->rate_registers);
     imu->busy = imu->bus->start(imu->bus->handle, &imu->rate_change);
     if (!imu->busy) {
-        imu->rate_status = SENSOR_RATE_FAILED;
+        imu->change_status = SENSOR_CHANGE_FAILED;
     }
 }
 
@@ -241,7 +241,7 @@ static void burst_done(void *context, enum transfer_status status)
     } else {
         read_failed(imu);
     }
-    if (imu->rate_status == SENSOR_RATE_PENDING && imu->phase == MPU6050_RUNNING) {
+    if (imu->change_status == SENSOR_CHANGE_PENDING && imu->phase == MPU6050_RUNNING) {
         start_rate_change(imu);
     }
 }
@@ -304,8 +304,8 @@ static void look_again(struct mpu6050 *imu)
     const struct sensor_sink *sink = imu->sensor.sink;
     uint32_t lock = imu->bus->lock(imu->bus->handle);
     imu->phase = MPU6050_ABSENT;
-    if (imu->rate_status == SENSOR_RATE_PENDING && !imu->busy) { /* else rate_changed() follows */
-        imu->rate_status = SENSOR_RATE_FAILED;
+    if (imu->change_status == SENSOR_CHANGE_PENDING && !imu->busy) { /* else rate_changed() follows */
+        imu->change_status = SENSOR_CHANGE_FAILED;
     }
     imu->bus->unlock(imu->bus->handle, lock);
     for (uint8_t i = 0; i < MPU6050_STREAMS; i++) {
@@ -487,33 +487,32 @@ static uint32_t nearest_rate(const struct sensor *sensor, uint8_t which, uint32_
     return which == MPU6050_IMU ? rate_of(nearest_divisor(wanted_mhz)) : sensor->streams[which].rate_mhz;
 }
 
-static enum sensor_rate_status set_rate(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
-                                        uint64_t now_us)
+static enum sensor_change set_rate(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz, uint64_t now_us)
 {
     struct mpu6050 *imu = (struct mpu6050 *)sensor;
     ASSERT(which == MPU6050_IMU);
-    if (imu->rate_status == SENSOR_RATE_PENDING || imu->phase == MPU6050_CONFIGURING) {
-        return SENSOR_RATE_BUSY;
+    if (imu->change_status == SENSOR_CHANGE_PENDING || imu->phase == MPU6050_CONFIGURING) {
+        return SENSOR_CHANGE_BUSY;
     }
     uint32_t lock = imu->bus->lock(imu->bus->handle);
     imu->new_divider = (uint8_t)(nearest_divisor(wanted_mhz) - 1u);
     if (imu->phase == MPU6050_ABSENT) { /* in force when it comes */
         change_to(imu, imu->new_divider);
-        imu->rate_status = SENSOR_RATE_DONE;
+        imu->change_status = SENSOR_CHANGE_DONE;
     } else {
-        imu->rate_status = SENSOR_RATE_PENDING;
+        imu->change_status = SENSOR_CHANGE_PENDING;
         uint64_t period_us = 1000u * (imu->divider + 1u);
         if (!imu->busy && now_us + SPARE_US < imu->tick_us + period_us) {
             start_rate_change(imu); /* room before the next edge; else behind the next burst */
         }
     }
     imu->bus->unlock(imu->bus->handle, lock);
-    return imu->rate_status;
+    return imu->change_status;
 }
 
-static enum sensor_rate_status rate_status(const struct sensor *sensor)
+static enum sensor_change change_status(const struct sensor *sensor)
 {
-    return ((const struct mpu6050 *)sensor)->rate_status;
+    return ((const struct mpu6050 *)sensor)->change_status;
 }
 
 static const struct sensor_ops ops = {
@@ -522,7 +521,7 @@ static const struct sensor_ops ops = {
     .rate_range = rate_range,
     .nearest_rate = nearest_rate,
     .set_rate = set_rate,
-    .rate_status = rate_status,
+    .change_status = change_status,
 };
 
 void mpu6050_init(struct mpu6050 *imu, const struct bus *bus, const struct sensor_sink *sink,

@@ -61,7 +61,7 @@ struct mpu6050 {
     struct transfer burst;
 
     /* change of rate */
-    volatile enum sensor_rate_status rate_status;
+    volatile enum sensor_change change_status;
     uint8_t new_divider;
     uint8_t rate_registers[2];
     struct transfer rate_change;

@@ -1,7 +1,7 @@
 /* The shape of a sensor. A sensor feeds one or more streams into a sink; it finds itself, and again when it
  * was gone.
  *
- *     application --poll, data_ready, set_rate--> sensor --transfers--> bus
+ *     application --poll, data_ready, set_...--> sensor --transfers--> bus
  *     application <--sample, lost, changed, log-- sensor
  */
 #ifndef DRIVERS_SENSOR_H
@@ -14,7 +14,7 @@
 #include "lib/check.h"
 
 /* The values of these enums are those of the wire (protocol/messages.toml); the application checks that. */
-enum sensor_state { SENSOR_STOPPED, SENSOR_STREAMING, SENSOR_MISSING, SENSOR_FAILING };
+enum sensor_state { SENSOR_STOPPED, SENSOR_STREAMING, SENSOR_MISSING, SENSOR_FAILING, SENSOR_ABSENT };
 enum sensor_field_type { SENSOR_U8, SENSOR_I8, SENSOR_U16, SENSOR_I16, SENSOR_U32, SENSOR_I32, SENSOR_F32 };
 enum sensor_log_level { SENSOR_LOG_DEBUG, SENSOR_LOG_INFO, SENSOR_LOG_WARNING, SENSOR_LOG_ERROR };
 
@@ -52,34 +52,71 @@ struct sensor_stream {
 struct sensor_sink {
     void *context;
     void (*sample)(void *context, uint8_t stream, uint64_t time_us, const void *sample);
-    void (*lost)(void *context, uint8_t stream, enum sensor_loss cause);
+    void (*lost)(void *context, uint8_t stream, enum sensor_loss cause, uint32_t ticks);
     void (*changed)(void *context, uint8_t stream); /* samples from here on follow the new descriptor */
     void (*interrupted)(void *context,
                         uint8_t stream); /* the sensor is gone: the next sample does not follow the last */
     void (*log)(void *context, enum sensor_log_level level, const char *text); /* main loop */
 };
 
-enum sensor_rate_status {
-    SENSOR_RATE_DONE,
-    SENSOR_RATE_PENDING, /* ask rate_status() until it says something else */
-    SENSOR_RATE_BUSY,    /* another change is under way; nothing happened */
-    SENSOR_RATE_FAILED,  /* the sensor did not take it; the old rate is in force */
+/* A change of settings, or a self-test: one at a time for a sensor. */
+enum sensor_change {
+    SENSOR_CHANGE_DONE,
+    SENSOR_CHANGE_PENDING, /* ask change_status() until it says something else */
+    SENSOR_CHANGE_BUSY,    /* another change is under way; nothing happened */
+    SENSOR_CHANGE_FAILED,  /* the sensor did not take it; what was in force before is in force */
+};
+
+#define SENSOR_FIELDS_MAX          6u
+#define SENSOR_TEMPERATURE_UNKNOWN INT16_MIN
+
+/* Result of a self-test, one entry per field of the stream; each passes when low <= response <= high. */
+struct sensor_self_test {
+    bool passed;
+    uint8_t count;
+    struct {
+        float response;
+        float low;
+        float high;
+    } field[SENSOR_FIELDS_MAX];
 };
 
 struct sensor;
 
-/* Main loop only. `which` counts the streams of this sensor from 0. */
+/* Main loop only. `which` counts the streams of this sensor from 0. Where an entry is NULL the sensor cannot
+ * do that. */
 struct sensor_ops {
     void (*poll)(struct sensor *sensor, uint64_t now_us); /* about every 10 ms */
     enum sensor_state (*state)(const struct sensor *sensor);
+
     /* Rates that the stream can have; equal where its rate cannot be set. */
     void (*rate_range)(const struct sensor *sensor, uint8_t which, uint32_t *lowest_mhz,
                        uint32_t *highest_mhz);
     /* The rate of the sensor that is nearest to one within the range. */
     uint32_t (*nearest_rate)(const struct sensor *sensor, uint8_t which, uint32_t wanted_mhz);
-    WARN_UNUSED enum sensor_rate_status (*set_rate)(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
-                                                    uint64_t now_us);
-    enum sensor_rate_status (*rate_status)(const struct sensor *sensor);
+    /* Takes the nearest rate; while the sensor is absent, the wanted one is kept for the part that comes. */
+    WARN_UNUSED enum sensor_change (*set_rate)(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
+                                               uint64_t now_us);
+
+    /* Smallest and largest full scale, in SI, that a field can have; false where it is fixed. */
+    bool (*range_limits)(const struct sensor *sensor, uint8_t which, uint8_t field, float *lowest,
+                         float *highest);
+    /* Takes the smallest range that holds the wanted one, for this field and those that share its setting. */
+    WARN_UNUSED enum sensor_change (*set_range)(struct sensor *sensor, uint8_t which, uint8_t field,
+                                                float wanted, uint64_t now_us);
+
+    /* Starts the built-in self-test; its streams are interrupted until it is over. */
+    WARN_UNUSED enum sensor_change (*self_test)(struct sensor *sensor, uint8_t which, uint64_t now_us);
+    /* Of the last self-test that ended with SENSOR_CHANGE_DONE. */
+    const struct sensor_self_test *(*self_test_result)(const struct sensor *sensor, uint8_t which);
+
+    /* How the last change that was PENDING ended. */
+    enum sensor_change (*change_status)(const struct sensor *sensor);
+
+    /* Rate against the board's clock; 0 until it is known. */
+    uint32_t (*measured_rate)(const struct sensor *sensor, uint8_t which);
+    /* The sensor's die, in 1/100 degC, or SENSOR_TEMPERATURE_UNKNOWN. */
+    int16_t (*temperature)(const struct sensor *sensor);
 };
 
 /* First member of each sensor's own struct. */

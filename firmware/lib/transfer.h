@@ -16,7 +16,7 @@ enum transfer_status {
 struct transfer {
     uint8_t address; /* 7 bits */
     uint8_t reg;
-    uint8_t size; /* 1 ... 255 */
+    uint16_t size; /* 1 ... 4095 */
     bool read;
     uint8_t *data;
     void (*done)(void *context, enum transfer_status status); /* interrupt, or interrupts masked */

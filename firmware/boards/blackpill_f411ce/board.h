@@ -17,12 +17,13 @@
 #define BOARD_FLASH_WAIT 3u /* 90 < HCLK <= 100 MHz at 2.7 to 3.6 V: RM0383 table 5 */
 
 /* pins: port letter, number */
-#define BOARD_UART       1 /* USART1 */
-#define BOARD_UART_TX    'A', 9
-#define BOARD_UART_RX    'A', 10
-#define BOARD_I2C_SCL    'B', 6
-#define BOARD_I2C_SDA    'B', 7
-#define BOARD_DATA_READY 'B', 0
+#define BOARD_UART           1 /* USART1 */
+#define BOARD_UART_TX        'A', 9
+#define BOARD_UART_RX        'A', 10
+#define BOARD_I2C_SCL        'B', 6
+#define BOARD_I2C_SDA        'B', 7
+#define BOARD_DATA_READY     'B', 0 /* of the sensor on I2C */
+#define BOARD_DATA_READY_SPI 'B', 1 /* of the sensor on SPI */
 
 /* ADC channel of the temperature sensor, datasheet DS10314 */
 #define BOARD_ADC_TEMPERATURE 18u

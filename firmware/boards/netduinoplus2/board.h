@@ -18,13 +18,14 @@
 #define BOARD_FLASH_WAIT 5u /* 150 < HCLK <= 168 MHz at 2.7 to 3.6 V: RM0090 table 10 */
 
 /* pins: port letter, number */
-#define BOARD_UART       6      /* USART6 */
-#define BOARD_UART_TX    'C', 6 /* D1 */
-#define BOARD_UART_RX    'C', 7 /* D0 */
-#define BOARD_I2C_SCL    'B', 6 /* SC */
-#define BOARD_I2C_SDA    'B', 7 /* SD */
-#define BOARD_DATA_READY 'A', 0 /* D8 */
-#define BOARD_POWER      'B', 2 /* high: 3.3 V and 5 V on the header */
+#define BOARD_UART           6      /* USART6 */
+#define BOARD_UART_TX        'C', 6 /* D1 */
+#define BOARD_UART_RX        'C', 7 /* D0 */
+#define BOARD_I2C_SCL        'B', 6 /* SC */
+#define BOARD_I2C_SDA        'B', 7 /* SD */
+#define BOARD_DATA_READY     'A', 0 /* D8; of the sensor on I2C */
+#define BOARD_DATA_READY_SPI 'A', 6 /* D9; of the sensor on SPI */
+#define BOARD_POWER          'B', 2 /* high: 3.3 V and 5 V on the header */
 
 /* ADC channel of the temperature sensor, datasheet DS8626 */
 #define BOARD_ADC_TEMPERATURE 16u

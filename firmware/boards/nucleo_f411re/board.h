@@ -17,12 +17,13 @@
 #define BOARD_FLASH_WAIT 3u /* 90 < HCLK <= 100 MHz at 2.7 to 3.6 V: RM0383 table 5 */
 
 /* pins: port letter, number */
-#define BOARD_UART       2 /* USART2 */
-#define BOARD_UART_TX    'A', 2
-#define BOARD_UART_RX    'A', 3
-#define BOARD_I2C_SCL    'B', 8 /* D15 */
-#define BOARD_I2C_SDA    'B', 9 /* D14 */
-#define BOARD_DATA_READY 'B', 0 /* A3 */
+#define BOARD_UART           2 /* USART2 */
+#define BOARD_UART_TX        'A', 2
+#define BOARD_UART_RX        'A', 3
+#define BOARD_I2C_SCL        'B', 8 /* D15 */
+#define BOARD_I2C_SDA        'B', 9 /* D14 */
+#define BOARD_DATA_READY     'B', 0 /* A3; of the sensor on I2C */
+#define BOARD_DATA_READY_SPI 'C', 7 /* D9; of the sensor on SPI */
 
 /* ADC channel of the temperature sensor, datasheet DS10314 */
 #define BOARD_ADC_TEMPERATURE 18u

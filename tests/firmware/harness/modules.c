@@ -86,7 +86,7 @@ static void sampler_command(const char *command, unsigned long long a, unsigned 
         memset(sample, (int)b, sizeof sample);
         sampler_push(&sampler, a, sample);
     } else if (strcmp(command, "lose") == 0) {
-        sampler_lose(&sampler, &sampler.lost_fifo);
+        sampler_lose(&sampler, &sampler.lost_fifo, 1);
     } else if (strcmp(command, "change") == 0) {
         sampler_change(&sampler, (uint32_t)a);
     } else if (strcmp(command, "interrupt") == 0) {
