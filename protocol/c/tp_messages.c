@@ -43,6 +43,34 @@ static void get_stream_health(struct tp_reader *r, struct tp_stream_health *m)
     m->lost_bus = tp_get_u32(r);
 }
 
+static void put_sensor_health(struct tp_writer *w, const struct tp_sensor_health *m)
+{
+    tp_put_u8(w, m->stream);
+    tp_put_u32(w, m->measured_mhz);
+    tp_put_i16(w, m->temperature_cdegc);
+}
+
+static void get_sensor_health(struct tp_reader *r, struct tp_sensor_health *m)
+{
+    m->stream = tp_get_u8(r);
+    m->measured_mhz = tp_get_u32(r);
+    m->temperature_cdegc = tp_get_i16(r);
+}
+
+static void put_self_test_field(struct tp_writer *w, const struct tp_self_test_field *m)
+{
+    tp_put_f32(w, m->response);
+    tp_put_f32(w, m->low);
+    tp_put_f32(w, m->high);
+}
+
+static void get_self_test_field(struct tp_reader *r, struct tp_self_test_field *m)
+{
+    m->response = tp_get_f32(r);
+    m->low = tp_get_f32(r);
+    m->high = tp_get_f32(r);
+}
+
 size_t tp_hello_write(uint8_t *out, size_t room, const struct tp_hello *m)
 {
     struct tp_writer w = tp_writer(out, room);
@@ -101,6 +129,8 @@ size_t tp_stream_write(uint8_t *out, size_t room, const struct tp_stream *m)
     for (size_t i = 0; i < m->fields.count; i++) {
         put_field_descriptor(&w, &m->fields.items[i]);
     }
+    tp_put_u32(&w, m->latency_us);
+    tp_put_u8(&w, m->enabled);
     return tp_written(&w);
 }
 
@@ -121,6 +151,8 @@ bool tp_stream_read(struct tp_stream *m, const uint8_t *in, size_t n)
 
         get_field_descriptor(&r, i < m->fields.room ? &m->fields.storage[i] : &skipped);
     }
+    m->latency_us = tp_get_u32(&r);
+    m->enabled = tp_get_u8(&r);
     return !r.failed;
 }
 
@@ -171,6 +203,14 @@ size_t tp_health_write(uint8_t *out, size_t room, const struct tp_health *m)
     for (size_t i = 0; i < m->streams.count; i++) {
         put_stream_health(&w, &m->streams.items[i]);
     }
+    tp_put_u8(&w, m->sensors.count);
+    for (size_t i = 0; i < m->sensors.count; i++) {
+        put_sensor_health(&w, &m->sensors.items[i]);
+    }
+    tp_put_u32(&w, m->bus_recoveries);
+    tp_put_u32(&w, m->rx_dropped);
+    tp_put_u32(&w, m->baud_fallbacks);
+    tp_put_u32(&w, m->flash_stall_us);
     return tp_written(&w);
 }
 
@@ -202,6 +242,17 @@ bool tp_health_read(struct tp_health *m, const uint8_t *in, size_t n)
 
         get_stream_health(&r, i < m->streams.room ? &m->streams.storage[i] : &skipped);
     }
+    m->sensors.items = m->sensors.storage;
+    m->sensors.count = tp_get_u8(&r);
+    for (size_t i = 0; i < m->sensors.count; i++) {
+        struct tp_sensor_health skipped;
+
+        get_sensor_health(&r, i < m->sensors.room ? &m->sensors.storage[i] : &skipped);
+    }
+    m->bus_recoveries = tp_get_u32(&r);
+    m->rx_dropped = tp_get_u32(&r);
+    m->baud_fallbacks = tp_get_u32(&r);
+    m->flash_stall_us = tp_get_u32(&r);
     return !r.failed;
 }
 
@@ -422,5 +473,275 @@ bool tp_set_rate_refusal_read(struct tp_set_rate_refusal *m, const uint8_t *in, 
 
     m->needed = tp_get_u32(&r);
     m->available = tp_get_u32(&r);
+    return !r.failed;
+}
+
+size_t tp_set_range_args_write(uint8_t *out, size_t room, const struct tp_set_range_args *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u8(&w, m->stream);
+    tp_put_u8(&w, m->field);
+    tp_put_f32(&w, m->full_scale);
+    return tp_written(&w);
+}
+
+bool tp_set_range_args_read(struct tp_set_range_args *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->stream = tp_get_u8(&r);
+    m->field = tp_get_u8(&r);
+    m->full_scale = tp_get_f32(&r);
+    return !r.failed;
+}
+
+size_t tp_set_range_result_write(uint8_t *out, size_t room, const struct tp_set_range_result *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_f32(&w, m->full_scale);
+    tp_put_u8(&w, m->generation);
+    return tp_written(&w);
+}
+
+bool tp_set_range_result_read(struct tp_set_range_result *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->full_scale = tp_get_f32(&r);
+    m->generation = tp_get_u8(&r);
+    return !r.failed;
+}
+
+size_t tp_set_range_refusal_write(uint8_t *out, size_t room, const struct tp_set_range_refusal *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_f32(&w, m->lowest);
+    tp_put_f32(&w, m->highest);
+    return tp_written(&w);
+}
+
+bool tp_set_range_refusal_read(struct tp_set_range_refusal *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->lowest = tp_get_f32(&r);
+    m->highest = tp_get_f32(&r);
+    return !r.failed;
+}
+
+size_t tp_enable_stream_args_write(uint8_t *out, size_t room, const struct tp_enable_stream_args *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u8(&w, m->stream);
+    tp_put_u8(&w, m->enabled);
+    return tp_written(&w);
+}
+
+bool tp_enable_stream_args_read(struct tp_enable_stream_args *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->stream = tp_get_u8(&r);
+    m->enabled = tp_get_u8(&r);
+    return !r.failed;
+}
+
+size_t tp_enable_stream_refusal_write(uint8_t *out, size_t room, const struct tp_enable_stream_refusal *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u32(&w, m->needed);
+    tp_put_u32(&w, m->available);
+    return tp_written(&w);
+}
+
+bool tp_enable_stream_refusal_read(struct tp_enable_stream_refusal *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->needed = tp_get_u32(&r);
+    m->available = tp_get_u32(&r);
+    return !r.failed;
+}
+
+size_t tp_set_latency_args_write(uint8_t *out, size_t room, const struct tp_set_latency_args *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u8(&w, m->stream);
+    tp_put_u32(&w, m->latency_us);
+    return tp_written(&w);
+}
+
+bool tp_set_latency_args_read(struct tp_set_latency_args *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->stream = tp_get_u8(&r);
+    m->latency_us = tp_get_u32(&r);
+    return !r.failed;
+}
+
+size_t tp_set_latency_result_write(uint8_t *out, size_t room, const struct tp_set_latency_result *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u32(&w, m->latency_us);
+    return tp_written(&w);
+}
+
+bool tp_set_latency_result_read(struct tp_set_latency_result *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->latency_us = tp_get_u32(&r);
+    return !r.failed;
+}
+
+size_t tp_set_latency_refusal_write(uint8_t *out, size_t room, const struct tp_set_latency_refusal *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u32(&w, m->needed);
+    tp_put_u32(&w, m->available);
+    return tp_written(&w);
+}
+
+bool tp_set_latency_refusal_read(struct tp_set_latency_refusal *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->needed = tp_get_u32(&r);
+    m->available = tp_get_u32(&r);
+    return !r.failed;
+}
+
+size_t tp_set_baud_args_write(uint8_t *out, size_t room, const struct tp_set_baud_args *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u32(&w, m->baud);
+    return tp_written(&w);
+}
+
+bool tp_set_baud_args_read(struct tp_set_baud_args *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->baud = tp_get_u32(&r);
+    return !r.failed;
+}
+
+size_t tp_set_baud_result_write(uint8_t *out, size_t room, const struct tp_set_baud_result *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u32(&w, m->baud);
+    return tp_written(&w);
+}
+
+bool tp_set_baud_result_read(struct tp_set_baud_result *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->baud = tp_get_u32(&r);
+    return !r.failed;
+}
+
+size_t tp_set_baud_refusal_write(uint8_t *out, size_t room, const struct tp_set_baud_refusal *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u32(&w, m->needed);
+    tp_put_u32(&w, m->available);
+    return tp_written(&w);
+}
+
+bool tp_set_baud_refusal_read(struct tp_set_baud_refusal *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->needed = tp_get_u32(&r);
+    m->available = tp_get_u32(&r);
+    return !r.failed;
+}
+
+size_t tp_self_test_args_write(uint8_t *out, size_t room, const struct tp_self_test_args *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u8(&w, m->stream);
+    return tp_written(&w);
+}
+
+bool tp_self_test_args_read(struct tp_self_test_args *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->stream = tp_get_u8(&r);
+    return !r.failed;
+}
+
+size_t tp_self_test_result_write(uint8_t *out, size_t room, const struct tp_self_test_result *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u8(&w, m->passed);
+    tp_put_u8(&w, m->fields.count);
+    for (size_t i = 0; i < m->fields.count; i++) {
+        put_self_test_field(&w, &m->fields.items[i]);
+    }
+    return tp_written(&w);
+}
+
+bool tp_self_test_result_read(struct tp_self_test_result *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->passed = tp_get_u8(&r);
+    m->fields.items = m->fields.storage;
+    m->fields.count = tp_get_u8(&r);
+    for (size_t i = 0; i < m->fields.count; i++) {
+        struct tp_self_test_field skipped;
+
+        get_self_test_field(&r, i < m->fields.room ? &m->fields.storage[i] : &skipped);
+    }
+    return !r.failed;
+}
+
+size_t tp_restore_configuration_args_write(uint8_t *out, size_t room,
+                                           const struct tp_restore_configuration_args *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u8(&w, m->source);
+    return tp_written(&w);
+}
+
+bool tp_restore_configuration_args_read(struct tp_restore_configuration_args *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->source = tp_get_u8(&r);
+    return !r.failed;
+}
+
+size_t tp_acknowledge_fault_args_write(uint8_t *out, size_t room, const struct tp_acknowledge_fault_args *m)
+{
+    struct tp_writer w = tp_writer(out, room);
+
+    tp_put_u32(&w, m->boot_id);
+    return tp_written(&w);
+}
+
+bool tp_acknowledge_fault_args_read(struct tp_acknowledge_fault_args *m, const uint8_t *in, size_t n)
+{
+    struct tp_reader r = tp_reader(in, n);
+
+    m->boot_id = tp_get_u32(&r);
     return !r.failed;
 }

@@ -26,7 +26,7 @@ from .wire_types import (
 PROTOCOL: Final = 1
 """Protocol version of the table."""
 
-FINGERPRINT: Final = 0x1BE1AD40
+FINGERPRINT: Final = 0x982FB9B0
 """CRC-32C of the canonical table."""
 
 
@@ -57,12 +57,16 @@ class FieldType(WireEnum):
 
 
 class StreamState(WireEnum):
-    """What the sensor behind a stream is doing."""
+    """What the sensor behind a stream is doing.
+
+    stopped: disabled by the host, or not yet started; absent: an optional sensor never found since boot.
+    """
 
     STOPPED = 0
     STREAMING = 1
     MISSING = 2
     FAILING = 3
+    ABSENT = 4
 
 
 class LogLevel(WireEnum):
@@ -89,6 +93,13 @@ class Status(WireEnum):
     FAILED = 9
 
 
+class Configuration(WireEnum):
+    """Which settings to take into force."""
+
+    STORED = 0
+    DEFAULTS = 1
+
+
 class Capabilities(IntFlag):
     """What this firmware can do beyond the minimum. Bits without a name are zero."""
 
@@ -98,6 +109,7 @@ class Capabilities(IntFlag):
     COMPRESSION = 1 << 3
     ROM_BOOTLOADER = 1 << 4
     STORED_CONFIGURATION = 1 << 5
+    BAUD_CHANGE = 1 << 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +166,42 @@ class StreamHealth(Record):
         "lost_fifo" / Int32ul,
         "lost_ring" / Int32ul,
         "lost_bus" / Int32ul,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SensorHealth(Record):
+    """What the board knows of the sensor behind a stream."""
+
+    stream: int
+    """stream number"""
+    measured_mhz: int
+    """output data rate against the board's clock; 0 until it is known [mHz]"""
+    temperature_cdegc: int
+    """the sensor's die; -32768 where unknown [cdegC]"""
+
+    LAYOUT: ClassVar[Construct] = Struct(
+        "stream" / Int8ul,
+        "measured_mhz" / Int32ul,
+        "temperature_cdegc" / Int16sl,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTestField(Record):
+    """What the self-test of one field gave: it passes when low <= response <= high, the limits of the datasheet."""
+
+    response: float
+    """self-test response, in the unit that the datasheet states limits in"""
+    low: float
+    """lowest response that passes"""
+    high: float
+    """highest response that passes"""
+
+    LAYOUT: ClassVar[Construct] = Struct(
+        "response" / Float32l,
+        "low" / Float32l,
+        "high" / Float32l,
     )
 
 
@@ -235,10 +283,14 @@ class Stream(HasStream, Message):
     """part, e.g. mpu6050"""
     fields: tuple[FieldDescriptor, ...]
     """in the order in which a sample stores them"""
+    latency_us: int
+    """longest that a sample waits in an open batch [us]"""
+    enabled: int
+    """1: sampled and sent; 0: disabled by the host"""
 
     TYPE: ClassVar[int] = 0x02
     NAME: ClassVar[str] = "stream"
-    SIZE: ClassVar[int] = 14
+    SIZE: ClassVar[int] = 19
     LAYOUT: ClassVar[Construct] = Struct(
         "stream_gen" / Int8ul,
         "rate_mhz" / Int32ul,
@@ -247,6 +299,8 @@ class Stream(HasStream, Message):
         "name" / Text,
         "sensor" / Text,
         "fields" / list_of(FieldDescriptor),
+        "latency_us" / Int32ul,
+        "enabled" / Int8ul,
     )
 
 
@@ -320,10 +374,20 @@ class Health(Message):
     """sensor bus: transfer not finished in time"""
     streams: tuple[StreamHealth, ...]
     """one entry per stream"""
+    sensors: tuple[SensorHealth, ...]
+    """one entry per stream whose sensor is there"""
+    bus_recoveries: int
+    """sensor bus: times that a held bus was freed with clocks"""
+    rx_dropped: int
+    """UART: bytes overwritten in the receive ring before they were read"""
+    baud_fallbacks: int
+    """times that the line went back to the default rate because the host was silent"""
+    flash_stall_us: int
+    """longest time that writing the configuration stalled the core [us]"""
 
     TYPE: ClassVar[int] = 0x04
     NAME: ClassVar[str] = "health"
-    SIZE: ClassVar[int] = 63
+    SIZE: ClassVar[int] = 80
     LAYOUT: ClassVar[Construct] = Struct(
         "time_us" / U48,
         "uptime_s" / Int32ul,
@@ -343,6 +407,11 @@ class Health(Message):
         "bus_error" / Int32ul,
         "bus_timeout" / Int32ul,
         "streams" / list_of(StreamHealth),
+        "sensors" / list_of(SensorHealth),
+        "bus_recoveries" / Int32ul,
+        "rx_dropped" / Int32ul,
+        "baud_fallbacks" / Int32ul,
+        "flash_stall_us" / Int32ul,
     )
 
 
@@ -379,7 +448,8 @@ class Fault(Message):
     time_us: int
     """device time of the crash [us]"""
     cause: int
-    """exception number (3 HardFault, 4 MemManage, 5 BusFault, 6 UsageFault), 0 for a failed assert"""
+    """exception number (3 HardFault, 4 MemManage, 5 BusFault, 6 UsageFault), 0 for a failed assert, 255 for a main loop
+    that has stopped (the watchdog; pc is where it was)"""
     pc: int
     """stacked program counter"""
     lr: int
@@ -573,6 +643,170 @@ COMMANDS: Final[dict[str, CommandSpec]] = {
         id=6,
         name="reset",
         doc="Answer, drain the line, then reset the MCU.",
+        args=(),
+        result=(),
+        refusal=(),
+    ),
+    "set_range": CommandSpec(
+        id=7,
+        name="set_range",
+        doc=(
+            "Change the full-scale range of a field and of those that share it (an accelerometer's "
+            "axes). The smallest range that holds the wanted one is taken and stated."
+        ),
+        args=(
+            FieldSpec("stream", "u8", Int8ul, "stream number"),
+            FieldSpec("field", "u8", Int8ul, "number of one of the fields, from 0"),
+            FieldSpec("full_scale", "f32", Float32l, "wanted largest magnitude, in the field's SI unit"),
+        ),
+        result=(
+            FieldSpec("full_scale", "f32", Float32l, "largest magnitude now in force"),
+            FieldSpec("generation", "u8", Int8ul, "generation of the descriptor now in force"),
+        ),
+        refusal=(
+            FieldSpec("lowest", "f32", Float32l, "smallest full scale that the field can have"),
+            FieldSpec("highest", "f32", Float32l, "largest full scale that the field can have"),
+        ),
+    ),
+    "enable_stream": CommandSpec(
+        id=8,
+        name="enable_stream",
+        doc=(
+            "Enable or disable a stream. A disabled one has no ticks: its index stands still. "
+            "Enabling is refused when the line has no room for it."
+        ),
+        args=(
+            FieldSpec("stream", "u8", Int8ul, "stream number"),
+            FieldSpec("enabled", "u8", Int8ul, "1: sample and send; 0: stop"),
+        ),
+        result=(),
+        refusal=(
+            FieldSpec("needed", "u32", Int32ul, "bits per second that the line or the sensor bus would have to carry"),
+            FieldSpec("available", "u32", Int32ul, "bits per second that there are"),
+        ),
+    ),
+    "set_latency": CommandSpec(
+        id=9,
+        name="set_latency",
+        doc=(
+            "Longest that a sample of the stream waits in an open batch. Shorter costs line: refused,"
+            " with the numbers, when it does not fit."
+        ),
+        args=(
+            FieldSpec("stream", "u8", Int8ul, "stream number"),
+            FieldSpec(
+                "latency_us", "u32", Int32ul, "1,000 to 1,000,000; 0: back to the default for the rate", unit="us"
+            ),
+        ),
+        result=(FieldSpec("latency_us", "u32", Int32ul, "bound now in force", unit="us"),),
+        refusal=(
+            FieldSpec(
+                "needed",
+                "u32",
+                Int32ul,
+                ("bits per second that the line would have to carry; for a bad argument the lowest bound in us"),
+            ),
+            FieldSpec(
+                "available",
+                "u32",
+                Int32ul,
+                "bits per second that there are; for a bad argument the highest bound in us",
+            ),
+        ),
+    ),
+    "set_baud": CommandSpec(
+        id=10,
+        name="set_baud",
+        doc=(
+            "Change the line's rate: answered at the old rate, drained, switched. Without a valid "
+            "ping within 1 s the line goes back; at any other than the default rate 5 s without a "
+            "valid frame of the host bring the default back. Never stored."
+        ),
+        args=(
+            FieldSpec(
+                "baud",
+                "u32",
+                Int32ul,
+                "wanted rate, 115,200 to 3,000,000; within 1 % of one that the clock makes",
+                unit="baud",
+            ),
+        ),
+        result=(FieldSpec("baud", "u32", Int32ul, "actual rate, from the divider", unit="baud"),),
+        refusal=(
+            FieldSpec(
+                "needed", "u32", Int32ul, "bits per second that the streams take; for a bad argument the lowest rate"
+            ),
+            FieldSpec(
+                "available",
+                "u32",
+                Int32ul,
+                "bits per second that the wanted rate would carry; for a bad argument the highest rate",
+            ),
+        ),
+    ),
+    "self_test": CommandSpec(
+        id=11,
+        name="self_test",
+        doc=(
+            "Run the built-in self-test of the sensor behind a stream, against the datasheet's "
+            "limits; keep the board still. Its streams are interrupted for it."
+        ),
+        args=(FieldSpec("stream", "u8", Int8ul, "stream number"),),
+        result=(
+            FieldSpec("passed", "u8", Int8ul, "1: every field is within its limits"),
+            FieldSpec("fields", "list[self_test_field]", list_of(SelfTestField), "one entry per field of the stream"),
+        ),
+        refusal=(),
+    ),
+    "save_configuration": CommandSpec(
+        id=12,
+        name="save_configuration",
+        doc=(
+            "Write the settings in force (rates, ranges, latencies, enabled streams) to flash: those "
+            "of the next boot. Writing may stall the core for up to half a second; the samples that "
+            "costs are counted. Nothing is written when they are stored already."
+        ),
+        args=(),
+        result=(),
+        refusal=(),
+    ),
+    "restore_configuration": CommandSpec(
+        id=13,
+        name="restore_configuration",
+        doc=(
+            "Take the stored settings, or the defaults, into force. The defaults also clear the "
+            "store, readable or not. Answered when every sensor has taken them."
+        ),
+        args=(FieldSpec("source", "u8", Int8ul, "where from"),),
+        result=(),
+        refusal=(),
+    ),
+    "clear_counters": CommandSpec(
+        id=14,
+        name="clear_counters",
+        doc=(
+            "Set the counters of HEALTH to zero: line, frames, sensor bus, longest stall. Those of "
+            "the streams belong to their index and stay."
+        ),
+        args=(),
+        result=(),
+        refusal=(),
+    ),
+    "acknowledge_fault": CommandSpec(
+        id=15,
+        name="acknowledge_fault",
+        doc="Forget the record of that boot's crash; done already is fine.",
+        args=(FieldSpec("boot_id", "u32", Int32ul, "boot_id of the FAULT"),),
+        result=(),
+        refusal=(),
+    ),
+    "enter_bootloader": CommandSpec(
+        id=16,
+        name="enter_bootloader",
+        doc=(
+            "Answer, drain the line, then start the ROM's bootloader on the same UART (AN3155), where"
+            " the ROM serves it."
+        ),
         args=(),
         result=(),
         refusal=(),

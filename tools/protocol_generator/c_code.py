@@ -67,7 +67,7 @@ def _header(table: Table) -> Iterator[str]:
         )
     for flags in table.flags:
         yield from _flags(flags)
-    lists = {field.list_of for message in table.messages for field in message.fields if field.list_of}
+    lists = {field.list_of for struct in _coded(table) for field in struct.fields if field.list_of}
     for struct in table.structs:
         yield from _struct(struct)
         if struct.name in lists:

@@ -95,7 +95,7 @@ def _class(struct: Struct, base: str, class_variables: tuple[str, ...]) -> Itera
     yield f"    {_docstring(struct.doc)}\n"
     for field in struct.fields:
         yield f"    {field.name}: {_annotation(field)}"
-        yield f'    """{_sentence(field)}"""'
+        yield f'    """{_folded(_sentence(field))}"""'
     yield ""
     for line in class_variables:
         yield f"    {line}"
@@ -174,8 +174,12 @@ def _docstring(doc: str) -> str:
     if len(doc) <= _DOC_WIDTH:
         return f'"""{doc}"""'
     summary, _, rest = doc.partition(". ")
-    paragraph = textwrap.fill(rest, _DOC_WIDTH + 6).replace("\n", "\n    ")
-    return f'"""{summary}.\n\n    {paragraph}\n    """'
+    return f'"""{summary}.\n\n    {_folded(rest)}\n    """'
+
+
+def _folded(text: str) -> str:
+    """Text in the indentation of a class, in as many lines as it needs."""
+    return text if len(text) <= _DOC_WIDTH else textwrap.fill(text, _DOC_WIDTH + 6).replace("\n", "\n    ")
 
 
 def _sentence(field: Field) -> str:

@@ -268,7 +268,7 @@ def _command(body: Any, known: _Known) -> Command:
     name = _name(where, body["name"])
     parts = []
     for part, what in (("args", "Arguments"), ("result", "Result"), ("refusal", "Refusal")):
-        fields = _fields(f"{where}.{part}", body.get(part, []), known, {"str", "bytes"}, may_be_empty=True)
+        fields = _fields(f"{where}.{part}", body.get(part, []), known, {"str", "bytes", "list"}, may_be_empty=True)
         parts.append(_fits(where, Struct(f"{name}_{part}", f"{what} of the command {name}.", fields)))
     return Command(name, _doc(where, body), _integer(where, body, "id", 1, 0xFF), parts[0], parts[1], parts[2])
 

@@ -15,7 +15,7 @@
 #include "tp_types.h"
 
 #define TP_PROTOCOL    1u
-#define TP_FINGERPRINT 0x1BE1AD40u /* CRC-32C of the canonical table */
+#define TP_FINGERPRINT 0x982FB9B0u /* CRC-32C of the canonical table */
 
 /* Message ids. */
 enum tp_message_type {
@@ -55,6 +55,37 @@ enum tp_command_id {
     TP_COMMAND_GET_HEALTH = 5,
     /* Answer, drain the line, then reset the MCU. */
     TP_COMMAND_RESET = 6,
+    /* Change the full-scale range of a field and of those that share it (an accelerometer's axes). The
+       smallest range that holds the wanted one is taken and stated. */
+    TP_COMMAND_SET_RANGE = 7,
+    /* Enable or disable a stream. A disabled one has no ticks: its index stands still. Enabling is refused
+       when the line has no room for it. */
+    TP_COMMAND_ENABLE_STREAM = 8,
+    /* Longest that a sample of the stream waits in an open batch. Shorter costs line: refused, with the
+       numbers, when it does not fit. */
+    TP_COMMAND_SET_LATENCY = 9,
+    /* Change the line's rate: answered at the old rate, drained, switched. Without a valid ping within 1 s
+       the line goes back; at any other than the default rate 5 s without a valid frame of the host bring the
+       default back. Never stored. */
+    TP_COMMAND_SET_BAUD = 10,
+    /* Run the built-in self-test of the sensor behind a stream, against the datasheet's limits; keep the
+       board still. Its streams are interrupted for it. */
+    TP_COMMAND_SELF_TEST = 11,
+    /* Write the settings in force (rates, ranges, latencies, enabled streams) to flash: those of the next
+       boot. Writing may stall the core for up to half a second; the samples that costs are counted. Nothing
+       is written when they are stored already. */
+    TP_COMMAND_SAVE_CONFIGURATION = 12,
+    /* Take the stored settings, or the defaults, into force. The defaults also clear the store, readable or
+       not. Answered when every sensor has taken them. */
+    TP_COMMAND_RESTORE_CONFIGURATION = 13,
+    /* Set the counters of HEALTH to zero: line, frames, sensor bus, longest stall. Those of the streams
+       belong to their index and stay. */
+    TP_COMMAND_CLEAR_COUNTERS = 14,
+    /* Forget the record of that boot's crash; done already is fine. */
+    TP_COMMAND_ACKNOWLEDGE_FAULT = 15,
+    /* Answer, drain the line, then start the ROM's bootloader on the same UART (AN3155), where the ROM serves
+       it. */
+    TP_COMMAND_ENTER_BOOTLOADER = 16,
 };
 
 /* Why the board last started. */
@@ -81,12 +112,14 @@ enum tp_field_type {
     TP_FIELD_TYPE_F32 = 6,
 };
 
-/* What the sensor behind a stream is doing. */
+/* What the sensor behind a stream is doing. stopped: disabled by the host, or not yet started; absent: an
+ * optional sensor never found since boot. */
 enum tp_stream_state {
     TP_STREAM_STATE_STOPPED = 0,
     TP_STREAM_STATE_STREAMING = 1,
     TP_STREAM_STATE_MISSING = 2,
     TP_STREAM_STATE_FAILING = 3,
+    TP_STREAM_STATE_ABSENT = 4,
 };
 
 /* Severity of a LOG line. */
@@ -111,6 +144,12 @@ enum tp_status {
     TP_STATUS_FAILED = 9,
 };
 
+/* Which settings to take into force. */
+enum tp_configuration {
+    TP_CONFIGURATION_STORED = 0,
+    TP_CONFIGURATION_DEFAULTS = 1,
+};
+
 /* What this firmware can do beyond the minimum. Bits without a name are zero. */
 #define TP_CAPABILITIES_TX_DMA               (UINT32_C(1) << 0)
 #define TP_CAPABILITIES_SENSOR_BUS           (UINT32_C(1) << 1)
@@ -118,6 +157,7 @@ enum tp_status {
 #define TP_CAPABILITIES_COMPRESSION          (UINT32_C(1) << 3)
 #define TP_CAPABILITIES_ROM_BOOTLOADER       (UINT32_C(1) << 4)
 #define TP_CAPABILITIES_STORED_CONFIGURATION (UINT32_C(1) << 5)
+#define TP_CAPABILITIES_BAUD_CHANGE          (UINT32_C(1) << 6)
 
 /* One field of a raw sample and how to turn it into SI: value = raw * scale + offset. */
 #define TP_FIELD_DESCRIPTOR_SIZE 15u
@@ -164,6 +204,45 @@ struct tp_stream_health_list {
     struct tp_stream_health *storage;
 };
 
+/* What the board knows of the sensor behind a stream. */
+#define TP_SENSOR_HEALTH_SIZE 7u
+
+struct tp_sensor_health {
+    uint8_t stream;            /* stream number */
+    uint32_t measured_mhz;     /* output data rate against the board's clock; 0 until it is known [mHz] */
+    int16_t temperature_cdegc; /* the sensor's die; -32768 where unknown [cdegC] */
+};
+
+/* A run of sensor_health.
+ * To write one, set items and count. Before reading one, set storage and room: the first room structs are
+ * stored there, items then points to them, and count says how many the message holds, which may be more. */
+struct tp_sensor_health_list {
+    const struct tp_sensor_health *items;
+    uint8_t count;
+    uint8_t room;
+    struct tp_sensor_health *storage;
+};
+
+/* What the self-test of one field gave: it passes when low <= response <= high, the limits of the datasheet.
+ */
+#define TP_SELF_TEST_FIELD_SIZE 12u
+
+struct tp_self_test_field {
+    float response; /* self-test response, in the unit that the datasheet states limits in */
+    float low;      /* lowest response that passes */
+    float high;     /* highest response that passes */
+};
+
+/* A run of self_test_field.
+ * To write one, set items and count. Before reading one, set storage and room: the first room structs are
+ * stored there, items then points to them, and count says how many the message holds, which may be more. */
+struct tp_self_test_field_list {
+    const struct tp_self_test_field *items;
+    uint8_t count;
+    uint8_t room;
+    struct tp_self_test_field *storage;
+};
+
 /* Who the board is. Sent at boot and with every describe. */
 #define TP_HELLO_SIZE 52u
 
@@ -190,7 +269,7 @@ TP_MUST_CHECK bool tp_hello_read(struct tp_hello *m, const uint8_t *in, size_t n
 
 /* Descriptor of one stream. Sent at boot, with every describe, and whenever it changes (then with a new
  * generation). */
-#define TP_STREAM_SIZE 14u
+#define TP_STREAM_SIZE 19u
 
 struct tp_stream {
     uint8_t stream_gen;                     /* stream number (bits 0-4) and generation (bits 5-7) */
@@ -200,6 +279,8 @@ struct tp_stream {
     struct tp_str name;                     /* imu, imu_temp, mcu_temp, ... */
     struct tp_str sensor;                   /* part, e.g. mpu6050 */
     struct tp_field_descriptor_list fields; /* in the order in which a sample stores them */
+    uint32_t latency_us;                    /* longest that a sample waits in an open batch [us] */
+    uint8_t enabled;                        /* 1: sampled and sent; 0: disabled by the host */
 };
 
 TP_MUST_CHECK size_t tp_stream_write(uint8_t *out, size_t room, const struct tp_stream *m);
@@ -219,7 +300,7 @@ TP_MUST_CHECK size_t tp_samples_write(uint8_t *out, size_t room, const struct tp
 TP_MUST_CHECK bool tp_samples_read(struct tp_samples *m, const uint8_t *in, size_t n);
 
 /* Counters since boot and the state of the board. Sent at 1 Hz and on request. */
-#define TP_HEALTH_SIZE 63u
+#define TP_HEALTH_SIZE 80u
 
 struct tp_health {
     uint64_t time_us;        /* device time of this snapshot [us] */
@@ -241,6 +322,14 @@ struct tp_health {
     uint32_t bus_error;                   /* sensor bus: bus error or arbitration lost */
     uint32_t bus_timeout;                 /* sensor bus: transfer not finished in time */
     struct tp_stream_health_list streams; /* one entry per stream */
+    struct tp_sensor_health_list sensors; /* one entry per stream whose sensor is there */
+    uint32_t bus_recoveries;              /* sensor bus: times that a held bus was freed with clocks */
+    /* UART: bytes overwritten in the receive ring before they were read */
+    uint32_t rx_dropped;
+    /* times that the line went back to the default rate because the host was silent */
+    uint32_t baud_fallbacks;
+    /* longest time that writing the configuration stalled the core [us] */
+    uint32_t flash_stall_us;
 };
 
 TP_MUST_CHECK size_t tp_health_write(uint8_t *out, size_t room, const struct tp_health *m);
@@ -265,7 +354,8 @@ TP_MUST_CHECK bool tp_log_read(struct tp_log *m, const uint8_t *in, size_t n);
 struct tp_fault {
     uint32_t boot_id; /* boot that crashed */
     uint64_t time_us; /* device time of the crash [us] */
-    /* exception number (3 HardFault, 4 MemManage, 5 BusFault, 6 UsageFault), 0 for a failed assert */
+    /* exception number (3 HardFault, 4 MemManage, 5 BusFault, 6 UsageFault), 0 for a failed assert, 255 for a
+     * main loop that has stopped (the watchdog; pc is where it was) */
     uint8_t cause;
     uint32_t pc;    /* stacked program counter */
     uint32_t lr;    /* stacked link register */
@@ -383,5 +473,181 @@ struct tp_set_rate_refusal {
 TP_MUST_CHECK size_t tp_set_rate_refusal_write(uint8_t *out, size_t room,
                                                const struct tp_set_rate_refusal *m);
 TP_MUST_CHECK bool tp_set_rate_refusal_read(struct tp_set_rate_refusal *m, const uint8_t *in, size_t n);
+
+/* Arguments of the command set_range. */
+#define TP_SET_RANGE_ARGS_SIZE 6u
+
+struct tp_set_range_args {
+    uint8_t stream;   /* stream number */
+    uint8_t field;    /* number of one of the fields, from 0 */
+    float full_scale; /* wanted largest magnitude, in the field's SI unit */
+};
+
+TP_MUST_CHECK size_t tp_set_range_args_write(uint8_t *out, size_t room, const struct tp_set_range_args *m);
+TP_MUST_CHECK bool tp_set_range_args_read(struct tp_set_range_args *m, const uint8_t *in, size_t n);
+
+/* Result of the command set_range. */
+#define TP_SET_RANGE_RESULT_SIZE 5u
+
+struct tp_set_range_result {
+    float full_scale;   /* largest magnitude now in force */
+    uint8_t generation; /* generation of the descriptor now in force */
+};
+
+TP_MUST_CHECK size_t tp_set_range_result_write(uint8_t *out, size_t room,
+                                               const struct tp_set_range_result *m);
+TP_MUST_CHECK bool tp_set_range_result_read(struct tp_set_range_result *m, const uint8_t *in, size_t n);
+
+/* Refusal of the command set_range. */
+#define TP_SET_RANGE_REFUSAL_SIZE 8u
+
+struct tp_set_range_refusal {
+    float lowest;  /* smallest full scale that the field can have */
+    float highest; /* largest full scale that the field can have */
+};
+
+TP_MUST_CHECK size_t tp_set_range_refusal_write(uint8_t *out, size_t room,
+                                                const struct tp_set_range_refusal *m);
+TP_MUST_CHECK bool tp_set_range_refusal_read(struct tp_set_range_refusal *m, const uint8_t *in, size_t n);
+
+/* Arguments of the command enable_stream. */
+#define TP_ENABLE_STREAM_ARGS_SIZE 2u
+
+struct tp_enable_stream_args {
+    uint8_t stream;  /* stream number */
+    uint8_t enabled; /* 1: sample and send; 0: stop */
+};
+
+TP_MUST_CHECK size_t tp_enable_stream_args_write(uint8_t *out, size_t room,
+                                                 const struct tp_enable_stream_args *m);
+TP_MUST_CHECK bool tp_enable_stream_args_read(struct tp_enable_stream_args *m, const uint8_t *in, size_t n);
+
+/* Refusal of the command enable_stream. */
+#define TP_ENABLE_STREAM_REFUSAL_SIZE 8u
+
+struct tp_enable_stream_refusal {
+    uint32_t needed;    /* bits per second that the line or the sensor bus would have to carry */
+    uint32_t available; /* bits per second that there are */
+};
+
+TP_MUST_CHECK size_t tp_enable_stream_refusal_write(uint8_t *out, size_t room,
+                                                    const struct tp_enable_stream_refusal *m);
+TP_MUST_CHECK bool tp_enable_stream_refusal_read(struct tp_enable_stream_refusal *m, const uint8_t *in,
+                                                 size_t n);
+
+/* Arguments of the command set_latency. */
+#define TP_SET_LATENCY_ARGS_SIZE 5u
+
+struct tp_set_latency_args {
+    uint8_t stream;      /* stream number */
+    uint32_t latency_us; /* 1,000 to 1,000,000; 0: back to the default for the rate [us] */
+};
+
+TP_MUST_CHECK size_t tp_set_latency_args_write(uint8_t *out, size_t room,
+                                               const struct tp_set_latency_args *m);
+TP_MUST_CHECK bool tp_set_latency_args_read(struct tp_set_latency_args *m, const uint8_t *in, size_t n);
+
+/* Result of the command set_latency. */
+#define TP_SET_LATENCY_RESULT_SIZE 4u
+
+struct tp_set_latency_result {
+    uint32_t latency_us; /* bound now in force [us] */
+};
+
+TP_MUST_CHECK size_t tp_set_latency_result_write(uint8_t *out, size_t room,
+                                                 const struct tp_set_latency_result *m);
+TP_MUST_CHECK bool tp_set_latency_result_read(struct tp_set_latency_result *m, const uint8_t *in, size_t n);
+
+/* Refusal of the command set_latency. */
+#define TP_SET_LATENCY_REFUSAL_SIZE 8u
+
+struct tp_set_latency_refusal {
+    /* bits per second that the line would have to carry; for a bad argument the lowest bound in us */
+    uint32_t needed;
+    uint32_t available; /* bits per second that there are; for a bad argument the highest bound in us */
+};
+
+TP_MUST_CHECK size_t tp_set_latency_refusal_write(uint8_t *out, size_t room,
+                                                  const struct tp_set_latency_refusal *m);
+TP_MUST_CHECK bool tp_set_latency_refusal_read(struct tp_set_latency_refusal *m, const uint8_t *in, size_t n);
+
+/* Arguments of the command set_baud. */
+#define TP_SET_BAUD_ARGS_SIZE 4u
+
+struct tp_set_baud_args {
+    uint32_t baud; /* wanted rate, 115,200 to 3,000,000; within 1 % of one that the clock makes [baud] */
+};
+
+TP_MUST_CHECK size_t tp_set_baud_args_write(uint8_t *out, size_t room, const struct tp_set_baud_args *m);
+TP_MUST_CHECK bool tp_set_baud_args_read(struct tp_set_baud_args *m, const uint8_t *in, size_t n);
+
+/* Result of the command set_baud. */
+#define TP_SET_BAUD_RESULT_SIZE 4u
+
+struct tp_set_baud_result {
+    uint32_t baud; /* actual rate, from the divider [baud] */
+};
+
+TP_MUST_CHECK size_t tp_set_baud_result_write(uint8_t *out, size_t room, const struct tp_set_baud_result *m);
+TP_MUST_CHECK bool tp_set_baud_result_read(struct tp_set_baud_result *m, const uint8_t *in, size_t n);
+
+/* Refusal of the command set_baud. */
+#define TP_SET_BAUD_REFUSAL_SIZE 8u
+
+struct tp_set_baud_refusal {
+    uint32_t needed; /* bits per second that the streams take; for a bad argument the lowest rate */
+    /* bits per second that the wanted rate would carry; for a bad argument the highest rate */
+    uint32_t available;
+};
+
+TP_MUST_CHECK size_t tp_set_baud_refusal_write(uint8_t *out, size_t room,
+                                               const struct tp_set_baud_refusal *m);
+TP_MUST_CHECK bool tp_set_baud_refusal_read(struct tp_set_baud_refusal *m, const uint8_t *in, size_t n);
+
+/* Arguments of the command self_test. */
+#define TP_SELF_TEST_ARGS_SIZE 1u
+
+struct tp_self_test_args {
+    uint8_t stream; /* stream number */
+};
+
+TP_MUST_CHECK size_t tp_self_test_args_write(uint8_t *out, size_t room, const struct tp_self_test_args *m);
+TP_MUST_CHECK bool tp_self_test_args_read(struct tp_self_test_args *m, const uint8_t *in, size_t n);
+
+/* Result of the command self_test. */
+#define TP_SELF_TEST_RESULT_SIZE 2u
+
+struct tp_self_test_result {
+    uint8_t passed;                        /* 1: every field is within its limits */
+    struct tp_self_test_field_list fields; /* one entry per field of the stream */
+};
+
+TP_MUST_CHECK size_t tp_self_test_result_write(uint8_t *out, size_t room,
+                                               const struct tp_self_test_result *m);
+TP_MUST_CHECK bool tp_self_test_result_read(struct tp_self_test_result *m, const uint8_t *in, size_t n);
+
+/* Arguments of the command restore_configuration. */
+#define TP_RESTORE_CONFIGURATION_ARGS_SIZE 1u
+
+struct tp_restore_configuration_args {
+    uint8_t source; /* where from [enum tp_configuration] */
+};
+
+TP_MUST_CHECK size_t tp_restore_configuration_args_write(uint8_t *out, size_t room,
+                                                         const struct tp_restore_configuration_args *m);
+TP_MUST_CHECK bool tp_restore_configuration_args_read(struct tp_restore_configuration_args *m,
+                                                      const uint8_t *in, size_t n);
+
+/* Arguments of the command acknowledge_fault. */
+#define TP_ACKNOWLEDGE_FAULT_ARGS_SIZE 4u
+
+struct tp_acknowledge_fault_args {
+    uint32_t boot_id; /* boot_id of the FAULT */
+};
+
+TP_MUST_CHECK size_t tp_acknowledge_fault_args_write(uint8_t *out, size_t room,
+                                                     const struct tp_acknowledge_fault_args *m);
+TP_MUST_CHECK bool tp_acknowledge_fault_args_read(struct tp_acknowledge_fault_args *m, const uint8_t *in,
+                                                  size_t n);
 
 #endif
