@@ -108,9 +108,13 @@ def unhex(text: str) -> bytes:
 
 def message_of(type: int, fields: dict[str, Any]) -> Message:
     """The message that a vector's fields describe."""
-    message = messages.MESSAGES[type]
     struct = next(item for item in TABLE.messages if item.id == type)
-    return message(**{field.name: _value(field, fields[field.name]) for field in struct.fields})
+    return messages.MESSAGES[type](**with_records(struct, fields))
+
+
+def with_records(struct: Struct, fields: dict[str, Any]) -> dict[str, Any]:
+    """A vector's fields as the codecs take them: bytes for hexadecimal, records for the tables of a list."""
+    return {field.name: _value(field, fields[field.name]) for field in struct.fields}
 
 
 def _value(field: Field, value: Any) -> Any:

@@ -92,6 +92,7 @@ def test_the_small_table_is_good() -> None:
         ('type = "i16", unit', 'type = "rest", unit', "struct.point: field x: rest is not possible here"),
         ('type = "i16", unit', 'type = "list[point]", unit', "field x: list[point] is not possible here"),
         ('name = "speed", type = "u16"', 'name = "speed", type = "rest"', "rest is not possible here"),
+        ('name = "speed", type = "u16"', 'name = "speed", type = "list[line]"', "unknown struct line"),
         ('enum = "colour"', 'enum = "color"', "unknown enum color"),
         ('flags = "options"', 'flags = "option"', "unknown flags option"),
         ('type = "u8", enum', 'type = "u16", enum', "enum in a u16, not a u8"),

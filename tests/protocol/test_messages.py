@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from typing import Any
 
 import pytest
@@ -150,6 +151,22 @@ def test_wrong_arguments_are_one_line(values: dict[str, object], words: str) -> 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("full_scale", [1e39, "wide", None])
+def test_a_wrong_f32_argument_is_one_line(full_scale: object) -> None:
+    with pytest.raises(ValueError, match="set_range: a value does not fit") as caught:
+        COMMANDS["set_range"].pack_args(stream=0, field=0, full_scale=full_scale)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_in_a_result_that_claims_more_than_there_is_is_refused(c_codec: CCodec) -> None:
+    entry = struct.pack("<fff", 0.5, -14.0, 14.0)
+    good = b"\x01\x02" + entry * 2
+    assert COMMANDS["self_test"].unpack_result(good) == c_codec.read("self_test_result", good)
+    for bad in (good[:-1], good[: 2 + len(entry)], b"\x01\x01", b"\x01"):
+        assert isinstance(COMMANDS["self_test"].unpack_result(bad), Refused)
+        assert c_codec.read("self_test_result", bad) is None
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -196,10 +213,12 @@ def test_c_reads_as_many_list_items_as_there_is_room_for(c_codec: CCodec) -> Non
     entries = tuple(messages.StreamHealth(number, 1, number, 0, 0, 0) for number in range(4))
     fields = next(message for message in TABLE.messages if message.name == "health").fields
     health: Any = messages.Health
-    health = health(**{field.name: 0 for field in fields} | {"streams": entries})
+    sensors = tuple(messages.SensorHealth(number, 1000 * number, -1) for number in range(3))
+    health = health(**{field.name: 7 for field in fields} | {"streams": entries, "sensors": sensors})
     read = c_codec.read("health", health.pack(), list_room=2)
     assert read is not None
-    assert read["streams"] == entries[:2]
+    assert (read["streams"], read["sensors"]) == (entries[:2], sensors[:2])
+    assert read["flash_stall_us"] == 7  # what follows the lists is where it should be
 
 
 def test_stream_and_generation_come_apart_and_together() -> None:

@@ -29,7 +29,17 @@ def field(type: int, scale: float = 1.0, offset: float = 0.0, name: str = "x") -
 
 
 def stream(*fields: FieldDescriptor) -> Stream:
-    return Stream(stream_gen=0, rate_mhz=0, group_delay_us=0, fifo_depth=0, name="test", sensor="none", fields=fields)
+    return Stream(
+        stream_gen=0,
+        rate_mhz=0,
+        group_delay_us=0,
+        fifo_depth=0,
+        name="test",
+        sensor="none",
+        fields=fields,
+        latency_us=20_000,
+        enabled=1,
+    )
 
 
 def singles(*values: float) -> tuple[float, ...]:

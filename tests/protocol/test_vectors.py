@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from bench.c_codec import TABLE, CCodec, build_library
-from protocol.support import ROOT, VECTORS, Codec, load, message_of, names, unhex
+from protocol.support import ROOT, VECTORS, Codec, load, message_of, names, unhex, with_records
 from telemetry_protocol import Frame, Refused
 from telemetry_protocol.frames import DamageKind
 
@@ -93,8 +93,12 @@ def test_payload_is_tolerated(codec: Codec, vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", COMMANDS, ids=names(COMMANDS))
 def test_command_parts(codec: Codec, c_codec: CCodec, vector: Vector) -> None:
-    for part in {"args", "result", "refusal"} & vector.keys():
-        name, fields, data = f"{vector['name']}_{part}", vector[part]["fields"], unhex(vector[part]["data"])
+    command = next(one for one in TABLE.commands if one.name == vector["name"])
+    for part, struct in zip(("args", "result", "refusal"), command.parts, strict=True):
+        if part not in vector:
+            continue
+        name, data = struct.name, unhex(vector[part]["data"])
+        fields = with_records(struct, vector[part]["fields"])
         if not fields:
             assert not data, "a part without fields has no bytes, and C has no struct for it"
             continue

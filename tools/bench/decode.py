@@ -40,6 +40,8 @@ IMU = messages.Stream(
         )
         for name in names
     ),
+    latency_us=20_000,
+    enabled=1,
 )
 
 
