@@ -39,7 +39,7 @@ class StreamInfo:
         rate_hz: nominal output data rate.
         measured_rate_hz: rate by the board's clock, None until known.
         epoch: the run of the index that goes on now.
-        state: ``streaming``, ``stopped``, ``missing``, ``failing``.
+        state: ``streaming``, ``stopped``, ``missing``, ``failing``, ``absent``.
     """
 
     number: int

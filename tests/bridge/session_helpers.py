@@ -53,7 +53,15 @@ def stream(
     fields: tuple[messages.FieldDescriptor, ...] = (ACCEL, GYRO),
 ) -> messages.Stream:
     return messages.Stream(
-        stream_gen(number, generation), round(rate_hz * 1000), group_delay_us, 0, name, "mpu6050", fields
+        stream_gen(number, generation),
+        round(rate_hz * 1000),
+        group_delay_us,
+        0,
+        name,
+        "mpu6050",
+        fields,
+        latency_us=20_000,
+        enabled=1,
     )
 
 
@@ -61,10 +69,16 @@ def health(
     time_us: int, *streams: messages.StreamHealth, uptime_s: int = 0, supply_mv: int = 0, mcu_cdegc: int = -32768
 ) -> messages.Health:
     counters = dict.fromkeys(
-        (field.name for field in dataclasses.fields(messages.Health) if field.name not in {"time_us", "streams"}), 0
+        (
+            field.name
+            for field in dataclasses.fields(messages.Health)
+            if field.type == "int" and field.name != "time_us"
+        ),
+        0,
     )
     counters |= {"uptime_s": uptime_s, "supply_mv": supply_mv, "mcu_cdegc": mcu_cdegc, "cpu_permille": 31}
-    return messages.Health(time_us=time_us, streams=streams, **counters)
+    sensors = tuple(messages.SensorHealth(entry.stream, 1_000_000, 2_500) for entry in streams)
+    return messages.Health(time_us=time_us, streams=streams, sensors=sensors, **counters)
 
 
 def stream_health(

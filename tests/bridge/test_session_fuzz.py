@@ -140,7 +140,7 @@ def drive(pieces: list[tuple[bytes, int]], *, prelude: bool) -> Session:
     now = 0
     if prelude:  # a board that is known, so that more of the session is reached
         field = messages.FieldDescriptor(messages.FieldType.I16, 0.5, 0.0, 1.0, "x", "m")
-        known = messages.Stream(stream_gen(0, 1), 1_000_000, 0, 0, "imu", "mpu6050", (field,))
+        known = messages.Stream(stream_gen(0, 1), 1_000_000, 0, 0, "imu", "mpu6050", (field,), 20_000, 1)
         for sequence, message in enumerate((HELLO, known)):
             checker.check(session.receive(encode_frame(message.TYPE, sequence, message.pack()), now))
     for data, wait_ns in pieces:

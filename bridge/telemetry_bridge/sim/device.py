@@ -293,13 +293,17 @@ class SimulatedDevice:
 
     def _health(self, device_ns: int) -> messages.Health:
         seen = self._decoder.counters
+        imu_cdegc, mcu_cdegc = (
+            round(100 * float(stream.sensor.measure(np.array([device_ns / 1e9]))[0, 0])) for stream in self._streams[1:]
+        )
+        dies = (imu_cdegc, imu_cdegc, mcu_cdegc)  # imu and imu_temp are one sensor
         return messages.Health(
             time_us=device_ns // 1000 & _U48,
             uptime_s=device_ns // 1_000_000_000,
             cpu_permille=42,
             stack_free=2048,
             supply_mv=3300,
-            mcu_cdegc=round(100 * float(self._streams[2].sensor.measure(np.array([device_ns / 1e9]))[0, 0])),
+            mcu_cdegc=mcu_cdegc,
             rx_overrun=0,
             rx_framing=0,
             rx_noise=0,
@@ -312,6 +316,15 @@ class SimulatedDevice:
             bus_error=0,
             bus_timeout=0,
             streams=tuple(stream.health(device_ns) for stream in self._streams),
+            sensors=tuple(
+                stream.sensor_health(die)
+                for stream, die in zip(self._streams, dies, strict=True)
+                if not stream.is_missing
+            ),
+            bus_recoveries=0,
+            rx_dropped=0,
+            baud_fallbacks=0,
+            flash_stall_us=0,
         )
 
     # -------------------------------------------------------------- commands

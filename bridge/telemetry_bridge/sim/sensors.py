@@ -14,8 +14,8 @@ from telemetry_protocol import messages, stream_gen
 
 BATCH_BYTES: Final = 240
 """SPEC.md, "Streams": a frame is sent when the next sample would not fit in this."""
-FAST_LATENCY_NS: Final = 20_000_000
-SLOW_LATENCY_NS: Final = 50_000_000
+FAST_LATENCY_US: Final = 20_000
+SLOW_LATENCY_US: Final = 50_000
 FAST_HZ: Final = 500.0
 NEVER_NS: Final = 1 << 62
 
@@ -46,12 +46,6 @@ class Sensor:
     fields: tuple[messages.FieldDescriptor, ...]
     measure: Callable[[Array], Array]
     noise: tuple[float, ...]
-
-    def descriptor(self, number: int, generation: int, rate_mhz: int) -> messages.Stream:
-        """STREAM message in force."""
-        return messages.Stream(
-            stream_gen(number, generation), rate_mhz, self.group_delay_us, 0, self.name, self.part, self.fields
-        )
 
     @property
     def batch_samples(self) -> int:
@@ -153,13 +147,27 @@ class Stream:
         """Device time at which the open batch is sent: full, or old."""
         if self.is_missing:
             return NEVER_NS
-        latency = FAST_LATENCY_NS if self.rate_mhz >= FAST_HZ * 1000 else SLOW_LATENCY_NS
         full_ns = self.tick_ns(self._open_index + self.sensor.batch_samples - 1)
-        return min(full_ns, self.tick_ns(self._open_index) + latency)
+        return min(full_ns, self.tick_ns(self._open_index) + self.latency_us * 1000)
+
+    @property
+    def latency_us(self) -> int:
+        """Longest that a sample waits in the open batch."""
+        return FAST_LATENCY_US if self.rate_mhz >= FAST_HZ * 1000 else SLOW_LATENCY_US
 
     def descriptor(self) -> messages.Stream:
         """STREAM message in force."""
-        return self.sensor.descriptor(self.number, self.generation, self.rate_mhz)
+        return messages.Stream(
+            stream_gen=stream_gen(self.number, self.generation),
+            rate_mhz=self.rate_mhz,
+            group_delay_us=self.sensor.group_delay_us,
+            fifo_depth=0,
+            name=self.sensor.name,
+            sensor=self.sensor.part,
+            fields=self.sensor.fields,
+            latency_us=self.latency_us,
+            enabled=1,
+        )
 
     def health(self, device_ns: int) -> messages.StreamHealth:
         """Entry in HEALTH at a device time."""
@@ -167,6 +175,10 @@ class Stream:
         self._count(device_ns)
         lost = self.lost
         return messages.StreamHealth(self.number, state, self.next_index, lost["fifo"], lost["ring"], lost["bus"])
+
+    def sensor_health(self, temperature_cdegc: int) -> messages.SensorHealth:
+        """Entry of the sensor behind this stream in HEALTH, with the temperature of its die."""
+        return messages.SensorHealth(self.number, round(self._rate_uhz / 1000), temperature_cdegc)
 
     def lose(self, samples: int, cause: str) -> None:
         """Let the sensor lose the next samples: ``fifo``, ``ring`` or ``bus``."""
