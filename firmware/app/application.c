@@ -201,7 +201,7 @@ static void handle_commands(uint64_t now_us)
         const struct tp_decoder *frame = &app.receiver.decoder;
         commands_handle(&app.commands, frame->type, frame->payload, frame->payload_size, received_us, now_us);
     }
-    commands_poll(&app.commands);
+    commands_poll(&app.commands, now_us);
     if (app.commands.health_wanted) {
         app.commands.health_wanted = false;
         health_report(&app.health, &sources, now_us);

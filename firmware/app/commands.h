@@ -1,14 +1,12 @@
-/* Commands of the host: a table, one function each, and exactly one answer to each.
- *
- * All are done at once but a change of rate, which takes a transfer on the sensor bus: its answer waits for
- * that, and another change meanwhile is answered `busy`. A repetition of that request is not another one.
- */
+/* Commands of the host: a table (commands.c), one function each (commands_*.c), and exactly one answer to
+ * each. command.h has the shape. */
 #ifndef APP_COMMANDS_H
 #define APP_COMMANDS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "app/command.h"
 #include "app/streams.h"
 #include "app/telemetry.h"
 
@@ -22,22 +20,21 @@ struct commands {
     uint32_t refused_length;
     uint32_t refused_type;
 
-    bool rate_pending;
-    uint8_t rate_stream;
-    struct answer rate_answer;
+    bool closed; /* nothing more is put off */
+    struct pending pending[COMMANDS_PENDING];
 };
 
 void commands_init(struct commands *commands, struct telemetry *telemetry, struct streams *streams,
                    uint32_t line_bits, uint32_t bus_bits);
 
-/* A good frame of the host. telemetry_can_answer() holds. */
+/* A good frame of the host. commands_can_take() holds. */
 void commands_handle(struct commands *commands, uint8_t type, const uint8_t *payload, size_t n,
                      uint64_t received_us, uint64_t now_us);
 
-/* Finishes a change of rate. Main loop. */
-void commands_poll(struct commands *commands);
+/* Answers what has come to its end meanwhile. Main loop. */
+void commands_poll(struct commands *commands, uint64_t now_us);
 
-/* Room is kept for the answer that a pending change of rate still owes. */
+/* Room is kept for the answers that are still owed. */
 bool commands_can_take(const struct commands *commands) WARN_UNUSED;
 
 #endif

@@ -83,7 +83,7 @@ void telemetry_describe(struct telemetry *telemetry);
 /* The HEALTH to send; its list of streams is telemetry->stream_health. */
 void telemetry_health(struct telemetry *telemetry, const struct tp_health *health);
 
-/* Whether there is room for another answer. Ask before a command is read. */
+/* Whether there is room for another answer: commands_can_take() keeps it. */
 bool telemetry_can_answer(const struct telemetry *telemetry) WARN_UNUSED;
 void telemetry_answer(struct telemetry *telemetry, const struct answer *answer);
 

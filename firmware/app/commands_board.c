@@ -1,0 +1,39 @@
+/* Commands about the board as a whole. */
+#include "app/command.h"
+#include "app/commands.h"
+
+uint8_t command_ping(struct commands *commands, const struct request *request, struct answer *answer)
+{
+    (void)commands;
+    struct tp_ping_args args;
+    bool read = tp_ping_args_read(&args, request->args, request->size);
+    ASSERT(read); /* the table has its size */
+    /* sent_us is filled in when the answer goes out */
+    struct tp_ping_result result = {.host_ns = args.host_ns, .received_us = request->received_us};
+    answer->size = (uint8_t)tp_ping_result_write(answer->data, sizeof answer->data, &result);
+    return TP_STATUS_OK;
+}
+
+uint8_t command_describe(struct commands *commands, const struct request *request, struct answer *answer)
+{
+    (void)request;
+    (void)answer;
+    telemetry_describe(commands->telemetry);
+    return TP_STATUS_OK;
+}
+
+uint8_t command_get_health(struct commands *commands, const struct request *request, struct answer *answer)
+{
+    (void)request;
+    (void)answer;
+    commands->health_wanted = true;
+    return TP_STATUS_OK;
+}
+
+uint8_t command_reset(struct commands *commands, const struct request *request, struct answer *answer)
+{
+    (void)answer;
+    command_close(commands, request->now_us);
+    commands->reset_wanted = true;
+    return TP_STATUS_OK;
+}
