@@ -66,19 +66,21 @@ hello = st.builds(
     board=text,
 )
 stream = st.builds(
-    messages.Stream, any_stream, u32, u32, u16, text, text, st.one_of(plain_fields, plain_fields, fields)
+    messages.Stream, any_stream, u32, u32, u16, text, text, st.one_of(plain_fields, plain_fields, fields), u32, u8
 )
 samples = st.builds(messages.Samples, any_stream, u32, u48, st.binary(max_size=48))
 stream_health = st.builds(messages.StreamHealth, st.integers(0, 3), u8, u32, u32, u32, u32)
+sensor_health = st.builds(messages.SensorHealth, st.integers(0, 3), u32, st.integers(-32768, 32767))
 health = st.builds(
     messages.Health,
     time_us=u48,
     **{
         name: st.integers(-32768, 32767) if name == "mcu_cdegc" else u16
         for name in messages.Health.__match_args__
-        if name not in {"time_us", "streams"}
+        if name not in {"time_us", "streams", "sensors"}
     },
     streams=st.lists(stream_health, max_size=4).map(tuple),
+    sensors=st.lists(sensor_health, max_size=4).map(tuple),
 )
 response = st.builds(
     messages.Response, st.integers(0, 12), st.integers(0, 8), st.integers(0, 12), st.binary(max_size=24)

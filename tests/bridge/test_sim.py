@@ -85,6 +85,9 @@ def test_at_power_on_it_says_who_it_is_and_what_it_streams() -> None:
     imu = streams[0]
     assert isinstance(imu, messages.Stream)
     assert imu.generation == hello.boot_id & 7
+    assert [(s.latency_us, s.enabled) for s in streams if isinstance(s, messages.Stream)] == [
+        (20_000, 1), (50_000, 1), (50_000, 1),
+    ]  # fmt: skip
     assert [field.name for field in imu.fields] == [
         "accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z",
     ]  # fmt: skip
@@ -307,8 +310,11 @@ def test_a_sensor_can_go_and_come_back() -> None:
     host.run(2)
     seen = len(host.samples())
     assert host.samples()[-1].index < 1010
-    health = [m for m in host.heard if isinstance(m, messages.Health)][-1].streams
-    assert [messages.StreamState.label(entry.state) for entry in health] == ["missing", "streaming", "streaming"]
+    health = [m for m in host.heard if isinstance(m, messages.Health)][-1]
+    states = [messages.StreamState.label(entry.state) for entry in health.streams]
+    assert states == ["missing", "streaming", "streaming"]
+    assert [entry.stream for entry in health.sensors] == [1, 2]
+    assert health.sensors[1].temperature_cdegc == health.mcu_cdegc
     host.device.plug_sensor("imu")
     host.run(1)
     assert len(host.samples()) > seen + 40
