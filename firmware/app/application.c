@@ -132,7 +132,7 @@ void application_start_sensors(void)
     app.bus =
         (struct bus){.start = bus_start, .recover = bus_recover, .lock = bus_lock, .unlock = bus_unlock};
     app.bus_open = hal_i2c_open();
-    mpu6050_init(&app.imu, &app.bus, &app.sink, STREAM_IMU, hal_data_ready_pin());
+    mpu6050_init(&app.imu, &app.bus, &app.sink, STREAM_IMU, hal_data_ready_pin(HAL_DATA_READY_I2C));
     mcu_temp_init(&app.mcu_temp, &app.sink, STREAM_MCU_TEMP, app.adc_open);
     streams_bind(&app.streams, STREAM_IMU, &app.imu.sensor, generation, app.imu_slots, IMU_SLOTS,
                  SAMPLER_BATCH_BYTES);
@@ -146,7 +146,7 @@ void application_start_sensors(void)
     commands_init(&app.commands, &app.telemetry, &app.streams, app.identity.baud,
                   app.bus_open ? hal_i2c_rate() : 0);
     if (app.bus_open) {
-        hal_data_ready_open();
+        hal_data_ready_open(HAL_DATA_READY_I2C);
     }
 }
 
@@ -163,9 +163,11 @@ void hal_time_on_tick(uint64_t now_us)
     mcu_temp_tick(&app.mcu_temp, now_us);
 }
 
-void hal_data_ready_on_edge(uint64_t now_us)
+void hal_data_ready_on_edge(enum hal_data_ready line, uint64_t edge_us)
 {
-    mpu6050_data_ready(&app.imu, now_us);
+    if (line == HAL_DATA_READY_I2C) {
+        mpu6050_data_ready(&app.imu, edge_us);
+    }
 }
 
 void hal_adc_on_reading(struct hal_adc_reading reading)

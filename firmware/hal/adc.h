@@ -30,7 +30,7 @@ bool hal_adc_start(void) __attribute__((warn_unused_result));
 
 struct hal_adc_calibration hal_adc_calibration(void);
 
-/* Implemented by the application, called by the port from the ADC's interrupt (priority 2). */
+/* Implemented by the application, called by the port from the ADC's interrupt (priority 3). */
 void hal_adc_on_reading(struct hal_adc_reading reading);
 
 /* Mixes the noise of the lowest bits of some conversions into a number, for the boot id. Blocks up to 1 ms;

@@ -1,17 +1,24 @@
-/* The sensor's data-ready line. */
+/* The sensors' data-ready lines, one for each bus. */
 #ifndef HAL_DATA_READY_H
 #define HAL_DATA_READY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Starts to listen to rising edges. Main loop, once. */
-void hal_data_ready_open(void);
+enum hal_data_ready { HAL_DATA_READY_I2C, HAL_DATA_READY_SPI, HAL_DATA_READY_LINES };
+
+/* Starts to listen to rising edges. Main loop, once for each line. */
+void hal_data_ready_open(enum hal_data_ready line);
 
 /* Name of the pin, for messages: "PB0". */
-const char *hal_data_ready_pin(void);
+const char *hal_data_ready_pin(enum hal_data_ready line);
 
-/* Implemented by the application, called by the port from the edge's interrupt (priority 0). `now_us` is
- * taken first thing. */
-void hal_data_ready_on_edge(uint64_t now_us);
+/* Whether the line is high now. Any context, after hal_data_ready_open(). */
+bool hal_data_ready_level(enum hal_data_ready line);
+
+/* Implemented by the application, called by the port at priority 1, once for each edge and in their order;
+ * `edge_us` was taken at priority 0, when the edge came. Edges that noise adds, more than four before
+ * priority 1 runs again, are left out. */
+void hal_data_ready_on_edge(enum hal_data_ready line, uint64_t edge_us);
 
 #endif

@@ -26,7 +26,7 @@ bool hal_i2c_open(void) __attribute__((warn_unused_result));
 
 /* Starts a transfer; the caller keeps it, and its data, alive and unchanged until done(). False, and done()
  * is not called, while another is under way or a stop condition does not end. Main loop with interrupts
- * masked, or any interrupt of priority 0. */
+ * masked, or any interrupt of priority 1. */
 bool hal_i2c_start(const struct transfer *transfer) __attribute__((warn_unused_result));
 
 /* Ends a transfer that takes too long. Main loop, at each tick. */

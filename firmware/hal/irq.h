@@ -2,9 +2,11 @@
  *
  * Priorities, all set by the port (0 is the most urgent):
  *
- *     0  system tick, data-ready edge, sensor bus
- *     1  UART
- *     2  ADC
+ *     0  stamps: SysTick advances the clock, a data-ready edge or the end of what the host sent is given its
+ *        time. Nothing but hal_time_us() and hal_wait() masks these, for a few instructions.
+ *     1  what the stamps leave to PendSV (the application's tick, the data-ready edges), sensor buses
+ *     2  UART
+ *     3  ADC
  *     -  main loop
  *
  * Those of one priority do not interrupt one another: they share state without locks.
@@ -22,8 +24,8 @@ enum hal_event {
     HAL_EVENT_SAMPLES = 1u << 3, /* a batch of samples is closed */
 };
 
-/* Masks every interrupt and returns the state to hand to hal_irq_restore(). Any context, nests. Keep it to
- * microseconds. */
+/* Masks all but the stamps (priority 0) and returns the state to hand to hal_irq_restore(). Any context,
+ * nests. Keep it to microseconds. */
 uint32_t hal_irq_save(void);
 void hal_irq_restore(uint32_t state);
 

@@ -13,7 +13,7 @@ void hal_time_start(void);
 /* Microseconds since hal_time_start(). Any context; monotonic; never blocks. */
 uint64_t hal_time_us(void);
 
-/* Called by the port from the tick's interrupt, each HAL_TICK_US; implemented by the application. */
+/* Called by the port at priority 1 for each tick, each HAL_TICK_US; implemented by the application. */
 void hal_time_on_tick(uint64_t now_us);
 
 #endif

@@ -117,6 +117,43 @@ def test_basepri_holds_back_what_is_not_more_urgent(run: Run) -> None:
     assert trace(probe) == [5, 1, 6, 2, 7]
 
 
+def test_what_priority_0_leaves_to_pendsv_waits_for_basepri_and_for_the_level_of_pendsv(run: Run) -> None:
+    """ICSR.PENDSVSET (PM0214 4.4.3), the priority of PendSV in SHPR3 (4.4.8), BASEPRI (2.1.3): 0x10 masks priority
+    1 and below, never 0."""
+    probe = run(
+        HEAD
+        + """
+        void exception_16(void) { note(1); ICSR = 1u << 28; note(2); }
+        void exception_14(void) { note(ICSR >> 28 & 1 ? 90 : 3); }
+        void exception_17(void) { note(10); pend(0); note(11); }
+        BEGIN REG(0xE000ED20u) = 0x10u << 16; enable(0, 0); enable(1, 0x10);
+        __asm volatile("msr basepri, %0" :: "r"(0x10)); pend(0); note(4); pend(1); note(5);
+        __asm volatile("msr basepri, %0" :: "r"(0)); note(6);
+        pend(1); note(7); return 0; }"""
+    )
+    # PendSV comes before interrupt 1 of the same priority, for its number is lower (2.3.5)
+    assert trace(probe) == [1, 2, 4, 5, 3, 10, 1, 2, 11, 3, 6, 10, 1, 2, 11, 3, 7]
+
+
+def test_pendsv_is_chained_to_the_handler_that_pends_it(run: Run) -> None:
+    """Tail-chaining (PM0214 2.3.7): PendSV finds the stack where the interrupt found it, and the same frame."""
+    probe = run(
+        HEAD
+        + """
+        __attribute__((naked)) void exception_16(void) {
+            __asm volatile("ldr r0, =0x20010000\\n str sp, [r0]\\n ldr r2, [sp, #24]\\n str r2, [r0, #4]\\n"
+                           "ldr r1, =0xE000ED04\\n mov r2, #0x10000000\\n str r2, [r1]\\n bx lr"); }
+        __attribute__((naked)) void exception_14(void) {
+            __asm volatile("ldr r0, =0x20010000\\n str sp, [r0, #8]\\n ldr r2, [sp, #24]\\n str r2, [r0, #12]\\n"
+                           "str lr, [r0, #16]\\n bx lr"); }
+        BEGIN REG(0xE000ED20u) = 0x10u << 16; enable(0, 0); pend(0); OUT[5] = 7; return 0; }"""
+    )
+    assert probe.out(0) == probe.out(2) != 0
+    assert probe.out(1) == probe.out(3) != 0, "the return address"
+    assert probe.out(4) == 0xFFFF_FFF9, "back to Thread mode on the main stack (2.3.7)"
+    assert probe.out(5) == 7
+
+
 def test_faultmask_holds_everything_back_and_ends_with_the_handler(run: Run) -> None:
     probe = run(
         HEAD

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from elves import BOARDS, elf_path
-from telemetry_protocol import Decoder, Frame, messages
+from telemetry_protocol import Decoder, Frame, encode_frame, messages
 from virtual_board import Hand, VirtualBoard
 
 BUDGET = 1200
@@ -53,6 +55,26 @@ def test_a_sample_costs_no_more_than_the_budget(name: str) -> None:
     taken = board.imu.samples - samples
     assert taken == pytest.approx(1000, rel=0.01)
     assert (board.instructions - instructions) / taken <= BUDGET
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_an_edge_is_stamped_at_once_whatever_else_runs(name: str) -> None:
+    """From the edge to the handler's first instruction. Besides the sensor's own edges, which always find the core
+    asleep, some come at any moment: amid transfers, answers, batches and temperature."""
+    board = start(name)
+    moments = random.Random(7)
+    line = int(board.spec.data_ready[2:])
+    for request in range(3000):
+        if request % 10 == 0:
+            args = messages.COMMANDS["ping"].pack_args(host_ns=request)
+            command = messages.Command(request=request, command=messages.COMMANDS["ping"].id, args=args)
+            board.uart.send(encode_frame(messages.Command.TYPE, request & 0xFF, command.pack()))
+        board.run(moments.uniform(0.0002, 0.0008))
+        board.machine.exti.edge(line, rising=True)
+    edge = f"IRQ{6 + line}"
+    assert board.counters.exceptions[edge] > 3000
+    assert board.counters.max_latency_cycles[edge] <= 50
+    assert board.counters.max_latency_cycles["SysTick"] <= 50
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -1,7 +1,14 @@
-/* Data-ready line: one EXTI line, rising edge. RM0383 10.2, RM0090 12.2. */
+/* Data-ready lines: an EXTI line each, rising edge. RM0383 10.2, RM0090 12.2.
+ *
+ *     edge -> data_ready_isr (priority 0): time into the line's queue -> PendSV -> hal_data_ready_on_edge
+ *
+ * The fastest sensor gives an edge each millisecond, and priority 1 never runs for as long as the queue
+ * lasts.
+ */
 #include "hal/data_ready.h"
 
 #include "board.h"
+#include "deferred.h"
 #include "gpio.h"
 #include "hal/time.h"
 #include "nvic.h"
@@ -9,10 +16,26 @@
 #include "registers.h"
 #include "vectors.h"
 
+#define STAMPS 4u /* a power of two */
+
 static const struct {
     char port;
-    unsigned pin;
-} line = {BOARD_DATA_READY};
+    uint8_t pin;
+} pins[HAL_DATA_READY_LINES] = {
+    [HAL_DATA_READY_I2C] = {BOARD_DATA_READY},
+    [HAL_DATA_READY_SPI] = {BOARD_DATA_READY_SPI},
+};
+
+/* An EXTI line has one pin, of one of the ports. */
+#define PIN_OF(...)        PIN_OF_(__VA_ARGS__)
+#define PIN_OF_(port, pin) (pin)
+_Static_assert(PIN_OF(BOARD_DATA_READY) != PIN_OF(BOARD_DATA_READY_SPI), "two pins of one number");
+
+static struct {
+    uint64_t edge_us[STAMPS];
+    volatile uint8_t head; /* written at priority 0; both count on and wrap */
+    volatile uint8_t tail; /* written at priority 1 */
+} queues[HAL_DATA_READY_LINES];
 
 static enum irq irq_of(unsigned pin)
 {
@@ -22,32 +45,64 @@ static enum irq irq_of(unsigned pin)
     return pin <= 9 ? IRQ_EXTI9_5 : IRQ_EXTI15_10;
 }
 
-void hal_data_ready_open(void)
+void hal_data_ready_open(enum hal_data_ready line)
 {
-    gpio_input(line.port, line.pin, GPIO_PULL_DOWN); /* an open line is silent */
+    char port = pins[line].port;
+    unsigned pin = pins[line].pin;
+    gpio_input(port, pin, GPIO_PULL_DOWN); /* an open line is silent */
     rcc_enable(&RCC->APB2ENR, RCC_APB2ENR_SYSCFGEN);
-    unsigned shift = 4u * (line.pin % 4u);
-    volatile uint32_t *source = &SYSCFG->EXTICR[line.pin / 4u];
-    *source = (*source & ~(15u << shift)) | (uint32_t)(line.port - 'A') << shift;
-    EXTI->RTSR |= BIT(line.pin);
-    EXTI->PR = BIT(line.pin);
-    EXTI->IMR |= BIT(line.pin);
-    nvic_enable(irq_of(line.pin), PRIORITY_SENSOR);
+    unsigned shift = 4u * (pin % 4u);
+    volatile uint32_t *source = &SYSCFG->EXTICR[pin / 4u];
+    *source = (*source & ~(15u << shift)) | (uint32_t)(port - 'A') << shift;
+    EXTI->RTSR |= BIT(pin);
+    EXTI->PR = BIT(pin);
+    EXTI->IMR |= BIT(pin);
+    nvic_enable(irq_of(pin), PRIORITY_STAMP);
 }
 
-const char *hal_data_ready_pin(void)
+const char *hal_data_ready_pin(enum hal_data_ready line)
 {
-    static char name[5];
+    static char names[HAL_DATA_READY_LINES][5];
+    char *name = names[line];
+    unsigned pin = pins[line].pin;
     name[0] = 'P';
-    name[1] = line.port;
-    name[2] = (char)('0' + (line.pin < 10 ? line.pin : line.pin / 10u));
-    name[3] = line.pin < 10 ? '\0' : (char)('0' + line.pin % 10u);
+    name[1] = pins[line].port;
+    name[2] = (char)('0' + (pin < 10 ? pin : pin / 10u));
+    name[3] = pin < 10 ? '\0' : (char)('0' + pin % 10u);
     return name;
+}
+
+bool hal_data_ready_level(enum hal_data_ready line)
+{
+    return gpio_read(pins[line].port, pins[line].pin);
 }
 
 void data_ready_isr(void)
 {
     uint64_t now_us = hal_time_us();
-    EXTI->PR = BIT(line.pin);
-    hal_data_ready_on_edge(now_us);
+    uint32_t edges = EXTI->PR;
+    for (unsigned line = 0; line < HAL_DATA_READY_LINES; line++) {
+        uint32_t bit = BIT(pins[line].pin);
+        uint8_t head = queues[line].head;
+        if ((edges & bit) == 0) {
+            continue;
+        }
+        EXTI->PR = bit;
+        if ((uint8_t)(head - queues[line].tail) < STAMPS) {
+            queues[line].edge_us[head % STAMPS] = now_us;
+            queues[line].head = (uint8_t)(head + 1u);
+        }
+    }
+    deferred_pend();
+}
+
+void data_ready_deliver(void)
+{
+    for (unsigned line = 0; line < HAL_DATA_READY_LINES; line++) {
+        while (queues[line].tail != queues[line].head) {
+            uint64_t edge_us = queues[line].edge_us[queues[line].tail % STAMPS];
+            queues[line].tail = (uint8_t)(queues[line].tail + 1u);
+            hal_data_ready_on_edge((enum hal_data_ready)line, edge_us);
+        }
+    }
 }

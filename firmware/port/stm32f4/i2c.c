@@ -7,8 +7,8 @@
  * Reception, RM0383 18.3.3 and 18.3.7 (RM0090 27.3.3, 27.3.7):
  *   N >= 2: ACK on, DMA with LAST, so that the controller itself answers the last byte with NACK; STOP at DMA
  * transfer complete. N == 1: DMA is of no use (LAST acts on the byte before the end). ACK off before ADDR is
- * cleared, STOP right after, with interrupts masked in between, then RXNE. BTF is cleared by reading DR: it
- * would else stay set, and the interrupt pending, until the start or stop condition is out. BERR in
+ * cleared, STOP right after, with all but the stamps masked in between, then RXNE. BTF is cleared by reading
+ * DR: it would else stay set, and the interrupt pending, until the start or stop condition is out. BERR in
  * controller mode can be spurious (ES0182, ES0287: "Spurious bus error detection in controller mode"): it is
  * counted and cleared, the transfer goes on; a real one ends in the time-out.
  */
@@ -74,9 +74,9 @@ bool hal_i2c_open(void)
     connect_pins();
     configure();
     DMA1->S[DMA_STREAM].PAR = (uint32_t)&I2C1->DR;
-    nvic_enable(IRQ_I2C1_EV, PRIORITY_SENSOR);
-    nvic_enable(IRQ_I2C1_ER, PRIORITY_SENSOR);
-    nvic_enable(IRQ_DMA1_STREAM0, PRIORITY_SENSOR);
+    nvic_enable(IRQ_I2C1_EV, PRIORITY_BUS);
+    nvic_enable(IRQ_I2C1_ER, PRIORITY_BUS);
+    nvic_enable(IRQ_DMA1_STREAM0, PRIORITY_BUS);
     return true;
 }
 

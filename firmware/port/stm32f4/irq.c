@@ -1,28 +1,39 @@
-/* Critical sections and sleep. */
+/* Critical sections, deferred work and sleep. */
 #include "hal/irq.h"
 
+#include "deferred.h"
+#include "nvic.h"
 #include "registers.h"
+#include "vectors.h"
 
 static volatile uint32_t events;
 static uint32_t cycles_asleep;
 
 uint32_t hal_irq_save(void)
 {
+    /* A write that raises the priority takes effect at once, without a barrier (ARMv7-M ARM, B5.2.3). */
     uint32_t state;
-    __asm volatile("mrs %0, primask\n\tcpsid i" : "=r"(state)::"memory");
+    __asm volatile("mrs %0, basepri\n\tmsr basepri, %1"
+                   : "=&r"(state)
+                   : "r"((uint32_t)PRIORITY_BITS(PRIORITY_BUS))
+                   : "memory");
     return state;
 }
 
 void hal_irq_restore(uint32_t state)
 {
-    __asm volatile("msr primask, %0" ::"r"(state) : "memory");
+    __asm volatile("msr basepri, %0" ::"r"(state) : "memory");
 }
 
 void hal_post(uint32_t posted)
 {
-    uint32_t state = hal_irq_save();
-    events |= posted;
-    hal_irq_restore(state);
+    (void)__atomic_fetch_or(&events, posted, __ATOMIC_RELAXED); /* against priority 0, which nothing masks */
+}
+
+void pendsv_isr(void)
+{
+    data_ready_deliver();
+    time_deliver();
 }
 
 uint32_t hal_wait(void)

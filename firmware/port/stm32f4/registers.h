@@ -208,6 +208,7 @@ struct scb {
 };
 #define SCB                   ((struct scb *)0xE000ED00u)
 #define SCB_ICSR_PENDSTSET    BIT(26)
+#define SCB_ICSR_PENDSVSET    BIT(28)
 #define SCB_AIRCR_VECTKEY     (0x05FAu << 16)
 #define SCB_AIRCR_SYSRESETREQ BIT(2)
 #define SCB_CCR_DIV_0_TRP     BIT(4)

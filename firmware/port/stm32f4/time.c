@@ -4,17 +4,21 @@
  *     base  ------- b -------|--- b + 1 tick    advanced by the handler
  *
  * A reader with interrupts masked may find the wrap done and the handler not run: PENDSTSET tells. SysTick
- * has priority 0, so nobody can come between its start and the moment it has advanced the base.
+ * has priority 0, so nobody can come between its start and the moment it has advanced the base. PendSV tells
+ * the application.
  */
 #include "hal/time.h"
 
+#include "deferred.h"
 #include "hal/irq.h"
 #include "hal/system.h"
+#include "nvic.h"
 #include "registers.h"
 #include "vectors.h"
 
 static struct {
     volatile uint64_t base_us;
+    uint64_t told_us; /* the last tick that the application knows of */
     uint32_t cycles_per_tick;
     uint32_t cycles_per_us;
 } clock;
@@ -23,7 +27,8 @@ void hal_time_start(void)
 {
     clock.cycles_per_us = hal_system()->clock_hz / 1000000u;
     clock.cycles_per_tick = clock.cycles_per_us * HAL_TICK_US;
-    SCB->SHPR[15 - 4] = 0; /* SysTick: exception 15, priority 0 */
+    nvic_system_priority(14, PRIORITY_BUS);   /* PendSV */
+    nvic_system_priority(15, PRIORITY_STAMP); /* SysTick */
     SYSTICK->LOAD = clock.cycles_per_tick - 1u;
     SYSTICK->VAL = 0;
     SYSTICK->CTRL = SYSTICK_CTRL_ENABLE | SYSTICK_CTRL_TICKINT | SYSTICK_CTRL_CLKSOURCE;
@@ -31,14 +36,14 @@ void hal_time_start(void)
 
 uint64_t hal_time_us(void)
 {
-    uint32_t state = hal_irq_save();
+    uint32_t state = primask_save();
     uint64_t now_us = clock.base_us;
     uint32_t left = SYSTICK->VAL;
     if ((SCB->ICSR & SCB_ICSR_PENDSTSET) != 0) {
         left = SYSTICK->VAL; /* surely read after the wrap */
         now_us += HAL_TICK_US;
     }
-    hal_irq_restore(state);
+    primask_restore(state);
     uint32_t passed = left == 0 ? 0 : clock.cycles_per_tick - left;
     return now_us + passed / clock.cycles_per_us;
 }
@@ -46,6 +51,17 @@ uint64_t hal_time_us(void)
 void systick_isr(void)
 {
     clock.base_us += HAL_TICK_US;
-    hal_post(HAL_EVENT_TICK);
-    hal_time_on_tick(clock.base_us);
+    deferred_pend();
+}
+
+void time_deliver(void)
+{
+    uint32_t state = primask_save();
+    uint64_t base_us = clock.base_us;
+    primask_restore(state);
+    while (clock.told_us != base_us) { /* each of them: who counts ticks misses none */
+        clock.told_us += HAL_TICK_US;
+        hal_post(HAL_EVENT_TICK);
+        hal_time_on_tick(clock.told_us);
+    }
 }

@@ -20,7 +20,8 @@ __attribute__((section(".vectors"), used)) const struct vector_table vector_tabl
     .exceptions =
         {
             [0] = Reset_Handler,
-            [1 ... 13] = fault_isr,
+            [1 ... 12] = fault_isr,
+            [13] = pendsv_isr,
             [14] = systick_isr,
         },
     .interrupts =

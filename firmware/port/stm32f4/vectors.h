@@ -4,6 +4,7 @@
 
 _Noreturn void Reset_Handler(void);
 void fault_isr(void);
+void pendsv_isr(void);
 void systick_isr(void);
 void data_ready_isr(void);
 void i2c_event_isr(void);

@@ -221,9 +221,13 @@ struct hal_i2c_errors hal_i2c_errors(void)
     return board.bus_errors;
 }
 
-void hal_data_ready_open(void) {}
-const char *hal_data_ready_pin(void)
+void hal_data_ready_open(enum hal_data_ready line)
 {
+    (void)line;
+}
+const char *hal_data_ready_pin(enum hal_data_ready line)
+{
+    (void)line;
     return "PB0";
 }
 
@@ -323,7 +327,7 @@ static void execute(const char *line)
         hal_post(HAL_EVENT_TICK);
         hal_time_on_tick(board.now_us);
     } else if (strncmp(line, "edge", 4) == 0) {
-        hal_data_ready_on_edge(board.now_us);
+        hal_data_ready_on_edge(HAL_DATA_READY_I2C, board.now_us);
     } else if (strncmp(line, "rx ", 3) == 0) {
         size_t n = parse_hex(line + 3, bytes, sizeof bytes);
         for (size_t i = 0; i < n; i++) {

@@ -120,7 +120,7 @@ CORE: Mapping[str, Mapping[str, Register]] = {
     },
     "SCB": {
         "CPUID": Register(0xE000ED00, source="PM0214 4.4.2"),
-        "ICSR": Register(0xE000ED04, 4, _bits(PENDSTSET=26), source="PM0214 4.4.3"),
+        "ICSR": Register(0xE000ED04, 4, _bits(PENDSTSET=26, PENDSVSET=28), source="PM0214 4.4.3"),
         "VTOR": Register(0xE000ED08, source="PM0214 4.4.4"),
         "AIRCR": Register(0xE000ED0C, 4, {"VECTKEY": Field(16, 16), "SYSRESETREQ": Field(2, 1)}, source="PM0214 4.4.5"),
         "SCR": Register(0xE000ED10, source="PM0214 4.4.6"),
