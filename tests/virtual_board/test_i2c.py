@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from virtual_board.sensors.i2c_bus import I2cTarget
 from virtual_board.testing import Probe
 
 RCC_AHB1ENR, RCC_APB1ENR = 0x4002_3830, 0x4002_3840
@@ -17,7 +18,7 @@ STREAM0 = 0x4002_6000 + 0x10
 SCL_US = 2.5
 
 
-class Recorder:
+class Recorder(I2cTarget):
     """Acknowledges `accept` bytes and reads out 1, 2, 3, ..."""
 
     def __init__(self, address: int = 0x42, accept: int = 99) -> None:

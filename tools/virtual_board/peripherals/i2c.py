@@ -267,13 +267,12 @@ class I2c(Peripheral):
         passed = (self._time.now_ps - began) // byte_ps
         count = min(passed, stream.remaining if stream is not None else 0)
         if stream is not None and count and self.wires is not None:
-            data = bytearray()
-            for left in range(stream.remaining, stream.remaining - count, -1):
-                acknowledge = left > 1 or not self.registers[_CR2] & _LAST
-                data.append(self.wires.read(acknowledge=acknowledge))
-                if not acknowledge:
-                    self._phase = Phase.ENDED
-            stream.push(bytes(data))
+            refuse_last = count == stream.remaining and bool(self.registers[_CR2] & _LAST)
+            data = self.wires.read_block(count - refuse_last)
+            if refuse_last:
+                data += bytes((self.wires.read(acknowledge=False),))
+                self._phase = Phase.ENDED
+            stream.push(data)
         if self._phase is Phase.RECEIVING and self.rx_dma.stream is not None:
             self._at(began + (passed + 1) * byte_ps, self._byte_received)
 
