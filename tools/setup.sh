@@ -3,13 +3,18 @@
 #
 #   tools/setup.sh demo    Python environment with the page, cross compiler
 #   tools/setup.sh test    the same, and the emulator, the checkers and a browser
+#   tools/setup.sh fuzz    that of test, and clang with its fuzzer
 #
 # Missing system packages are installed with apt-get (through sudo when not root). Where that is not possible one line says what to install:
 # the demo goes on without the cross compiler, everything else ends with an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-profile="${1:?usage: tools/setup.sh demo|test}"
+profile="${1:?usage: tools/setup.sh demo|test|fuzz}"
+fuzz=no
+if [ "$profile" = fuzz ]; then
+    fuzz=yes profile=test
+fi
 venv=.venv
 log=build/setup.log
 mkdir -p build
@@ -51,6 +56,10 @@ if [ "$profile" = test ]; then
     need qemu-system-arm command -v qemu-system-arm
     need cppcheck command -v cppcheck
     need chromium command -v chromium
+fi
+fuzzer() { clang -fsanitize=fuzzer -x c -o /dev/null - <<<'int LLVMFuzzerTestOneInput(const char *d, long n) { (void)d; return (int)(n & 0); }'; }
+if [ "$fuzz" = yes ] && ! fuzzer >/dev/null 2>&1; then
+    packages+=(clang libclang-rt-dev)
 fi
 
 if [ ${#packages[@]} -gt 0 ]; then

@@ -20,6 +20,7 @@ FLAGS = [
     "-g",
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
+    "--coverage",  # counted up over all tests of a run; tools/check_coverage.py sums up
     "-Wall",
     "-Wextra",
     "-Werror",
@@ -117,8 +118,11 @@ class Harness:
                     stream.close()
                 except BrokenPipeError:
                     continue
-        process.kill()
-        process.wait()
+        try:
+            process.wait(timeout=10)  # it ends with its input, and writes what it has covered
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     def __enter__(self) -> Self:
         return self
