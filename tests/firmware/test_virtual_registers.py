@@ -48,6 +48,8 @@ OTHERS: Mapping[tuple[str, str], tuple[int, str]] = {
     ("dma", "_TCIF"): (1 << 5, "SVD, LISR.TCIF0"),
     ("dma", "_FIFO_EMPTY"): (0b100 << 3, "RM0383 9.5.10: FS"),
     ("exti", "_LINES"): ((1 << 23) - 1, "RM0383 10.1: 23 lines"),
+    ("flash_ctrl", "_IRQ"): (4, "RM0383 table 37"),
+    ("flash_ctrl", "_ROW"): (16, "RM0383 3.5.4: 128 bits"),
     ("gpio", "INPUT"): (0b00, "RM0383 8.4.1: MODER"),
     ("gpio", "OUTPUT"): (0b01, "RM0383 8.4.1"),
     ("gpio", "ALTERNATE"): (0b10, "RM0383 8.4.1"),

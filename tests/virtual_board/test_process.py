@@ -187,3 +187,27 @@ def test_a_port_in_use_is_said(start: Start, elf: str) -> None:
         code, errors = start(elf, "--tcp", f"127.0.0.1:{taken.getsockname()[1]}").end()
     assert code == 1
     assert "Address already in use" in errors
+
+
+def test_the_flash_is_kept_in_a_file(start: Start, programs: Path, tmp_path: Path) -> None:
+    image = compile_program(
+        """
+        int main(void) {
+            u32 at = 0x08004000u;
+            while (REG(at) == 0) at += 4;
+            REG(0x40023C04u) = 0x45670123u; REG(0x40023C04u) = 0xCDEF89ABu; REG(0x40023C10u) = 0x201u;
+            REG(at) = 0;
+            return 0;
+        }""",
+        programs,
+    )
+    kept = tmp_path / "flash"
+    for boots in (1, 2):
+        running = start(str(image), "--flash", str(kept), "--free-running", "--duration", "0.01")
+        assert running.end()[0] == 0
+        flash = kept.read_bytes()
+        assert flash[0x4000:0x4010] == bytes(4 * boots) + b"\xff" * (16 - 4 * boots)
+    kept.write_bytes(b"too short")
+    code, errors = start(str(image), "--flash", str(kept)).end()
+    assert code == 1
+    assert "9 bytes are not the flash of nucleo_f411re" in errors

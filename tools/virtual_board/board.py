@@ -31,6 +31,7 @@ class VirtualBoard:
         unit: which specimen of the board this is; gives the unique id.
         odr_error_ppm: deviation of the sensor's sample clock.
         noise: whether the sensor has its specified noise.
+        flash: content of the flash before the image is put there (see `flash`); erased without.
 
     Raises:
         ImageError: the file is no image for this board.
@@ -46,10 +47,16 @@ class VirtualBoard:
         unit: int = 0,
         odr_error_ppm: float = 0.0,
         noise: bool = True,
+        flash: bytes | None = None,
     ) -> None:
         self.spec: BoardSpec = BOARDS[board]
         self.uid = hashlib.sha256(f"{board}/{unit}".encode()).digest()[:12]
         self.machine = machine = Machine(self.spec.part, hse_hz=self.spec.hse_hz, seed=seed, uid=self.uid)
+        if flash is not None:
+            if len(flash) != len(machine.flash):
+                raise ImageError(f"{len(flash)} bytes are not the flash of {board}: that has {len(machine.flash)}")
+            machine.flash[:] = flash
+        machine.flash_controller.on_power_cut = lambda: self.reset("power")
         segments = load_segments(Path(elf))
         try:
             machine.load(segments)
@@ -146,7 +153,17 @@ class VirtualBoard:
             self.imu.power_on()
         self.machine.reset(cause)
 
+    def cut_power_at_flash_operation(self, number: int) -> None:
+        """Let the supply fail, and return, in the middle of the operation with this number: a word programmed or a
+        sector erased, from 1 for the next one."""
+        self.machine.flash_controller.cut_at = self.machine.flash_controller.operations + number
+
     # ----------------------------------------------------------------------- figures
+
+    @property
+    def flash(self) -> bytes:
+        """A copy of the flash, which outlives every reset."""
+        return bytes(self.machine.flash)
 
     @property
     def instructions(self) -> int:

@@ -127,7 +127,8 @@ class Chip:
 
     def _build_system(self, hse_hz: int | None) -> None:
         self.rcc = rcc = Rcc(self.time, self.bus, self.part, hse_hz)
-        self.flash_controller = FlashController(self.bus)
+        services = Services(self.time, self.bus, self.nvic)
+        self.flash_controller = FlashController(services, self.flash, seed=self.seed)
         self.pwr = Pwr(self.part)
         self.dbgmcu = DbgMcu(self.part.idcode)
         self.syscfg = SysCfg()

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from unicorn import arm_const as arm
 
-from .chip import SRAM_BASE, Chip
-from .cpu import FaultKind, RegisterBatch, Stop
+from .chip import FLASH_BASE, SRAM_BASE, Chip
+from .cpu import Fault, FaultKind, RegisterBatch, Stop
 from .exceptions import Lockup
 from .parts import Part
 from .thumb import unmask_distance
@@ -26,6 +26,8 @@ class Counters:
     """Retired instructions; the core retires none while it sleeps."""
     asleep_ps: int = 0
     """Time spent in WFI and WFE."""
+    stalled_ps: int = 0
+    """Time for which the core stood still because the flash was busy."""
     exceptions: dict[str, int] = field(default_factory=dict)
     """Entries by exception."""
     max_latency_cycles: dict[str, int] = field(default_factory=dict)
@@ -41,6 +43,7 @@ class Machine(Chip):
         self._asleep = False
         self._asleep_ps = 0
         self._asleep_cycles = 0
+        self._stalled_ps = 0
         self._locked_up = False
         self._lockups = 0
         self._resets = 0
@@ -49,6 +52,7 @@ class Machine(Chip):
         super().__init__(part, hse_hz=hse_hz, seed=seed, uid=uid)
         self.scb.on_reset_request = lambda: self.request_reset("software")
         self.iwdg.on_timeout = lambda: self.request_reset("watchdog")
+        self.flash_controller.on_change = self._forget_code
         core = self.cpu.core
         self._all_registers = RegisterBatch(
             core, [arm.UC_ARM_REG_R0 + n for n in range(13)] + [arm.UC_ARM_REG_LR, arm.UC_ARM_REG_SP]
@@ -77,6 +81,9 @@ class Machine(Chip):
             region = self.memory.find(address, len(data))
             offset = address - region.start
             region.data[offset : offset + len(data)] = data
+        self._forget_code()
+
+    def _forget_code(self) -> None:
         self.cpu.forget_code()
         self._distances.clear()
 
@@ -131,6 +138,8 @@ class Machine(Chip):
                     self._asleep = False
                 else:
                     self._sleep()
+            elif self.flash_controller.busy and self._in_flash(self.cpu.pc):
+                self._stall()
             else:
                 try:
                     self._execute()
@@ -146,6 +155,17 @@ class Machine(Chip):
         time.cycle = time.due_cycle
         self._asleep_cycles += cycles
         self._asleep_ps += cycles * PS_PER_S // time.hclk_hz
+
+    def _in_flash(self, address: int) -> bool:
+        size = self.part.flash_kib << 10
+        return address < size or FLASH_BASE <= address < FLASH_BASE + size
+
+    def _stall(self) -> None:
+        """The fetch waits for the flash (RM0383 3.5): no instruction, no interrupt, but the core's clock runs."""
+        time = self.time
+        cycles = time.due_cycle - time.cycle
+        time.cycle = time.due_cycle
+        self._stalled_ps += cycles * PS_PER_S // time.hclk_hz
 
     def _execute(self) -> None:
         """One slice, up to the next event, and whatever ended it."""
@@ -183,12 +203,21 @@ class Machine(Chip):
             fault = self.cpu.fault
             assert fault is not None
             if fault.kind is FaultKind.WRITE_PROTECTED:
-                self.flash_controller.memory_written()
+                self._store_to_flash(fault)
                 exceptions.skip_instruction()
                 self.time.cycle += 1
                 self.cpu.instructions += 1
             else:
                 exceptions.fault(fault)
+
+    def _store_to_flash(self, fault: Fault) -> None:
+        if not self._in_flash(fault.address):
+            self.bus.violations["store to system memory"] += 1
+            return
+        half = int.from_bytes(self.memory.read(self.cpu.pc, 2), "little")
+        if half >> 11 == 0x18 or half >> 9 == 0x74:  # STM, STRD: only the first word is seen here
+            self.bus.unmodelled["several words stored to flash memory by one instruction"] += 1
+        self.flash_controller.store(fault.address & (FLASH_BASE - 1), fault.size, fault.value)
 
     def _distance(self) -> int:
         """Instructions that can run before something may lift the mask that holds an exception back."""
@@ -209,6 +238,7 @@ class Machine(Chip):
         return Counters(
             instructions=self.cpu.instructions,
             asleep_ps=self._asleep_ps,
+            stalled_ps=self._stalled_ps,
             exceptions={nvic.exception_name(number): count for number, count in sorted(nvic.entries.items())},
             max_latency_cycles={
                 nvic.exception_name(number): cycles for number, cycles in sorted(nvic.max_latency.items())

@@ -8,7 +8,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..board import VirtualBoard
@@ -61,8 +61,31 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed", type=int, help="memory contents at power-on and all noise (default: differs every time)"
     )
     parser.add_argument("--unit", type=int, default=0, help="which specimen of the board: gives its unique id")
+    parser.add_argument(
+        "--flash",
+        type=Path,
+        metavar="FILE",
+        help="keep the flash in this file, and what the board stored there with it",
+    )
     parser.add_argument("--duration", type=float, metavar="S", help="end after so many virtual seconds")
     return parser
+
+
+class FlashFile:
+    """Keeps a board's flash in a file; one that is killed has it as it was a millisecond ago."""
+
+    def __init__(self, board: VirtualBoard, path: Path) -> None:
+        self._board, self._path = board, path
+        self._saved = -1
+
+    def save(self) -> None:
+        """Write the file if there were flash operations since the last time."""
+        operations = self._board.machine.flash_controller.operations
+        if operations != self._saved and not self._board.machine.flash_controller.busy:
+            self._saved = operations
+            draft = self._path.with_name(self._path.name + ".new")
+            draft.write_bytes(self._board.flash)
+            draft.replace(self._path)
 
 
 class Server:
@@ -73,6 +96,7 @@ class Server:
     ) -> None:
         self._board, self._port, self._control, self._paced = board, port, control, paced
         self._stopping = False
+        self.after_quantum: Callable[[], None] = lambda: None
         self._pacer = Pacer(time.monotonic, lambda text: print(f"virtual board: {text}", file=sys.stderr, flush=True))
         self._commands = Commands(board, port, self.stop)
         self._commands.extra_status = lambda: {"dropped_time_s": round(self._pacer.dropped_s, 6)}
@@ -86,6 +110,7 @@ class Server:
         while not self._stopping and (duration_s is None or self._board.now_us < duration_s * 1e6):
             self._board.run(QUANTUM_S)
             self._exchange()
+            self.after_quantum()
             if self._paced:
                 self._wait()
 
@@ -125,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=seed,
             unit=options.unit,
             odr_error_ppm=options.odr_error,
+            flash=options.flash.read_bytes() if options.flash is not None and options.flash.exists() else None,
         )
         port: Port = TcpPort(*options.tcp) if options.tcp is not None else PtyPort(options.link)
     except (ImageError, OSError) as error:
@@ -137,6 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.control is not None:
             control = ControlSocket(Path(options.control))
         server = Server(board, port, control, paced=not options.free_running)
+        if options.flash is not None:
+            server.after_quantum = FlashFile(board, options.flash).save
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: server.stop())
         print(f"ready {port.name}", flush=True)
