@@ -3,6 +3,7 @@
 #include <stdalign.h>
 
 #include "app/boot.h"
+#include "app/buses.h"
 #include "app/commands.h"
 #include "app/health.h"
 #include "app/log.h"
@@ -36,8 +37,6 @@ static struct {
     struct log log;
     struct streams streams;
     struct sensor_sink sink;
-    struct bus bus;
-    bool bus_open;
     bool adc_open;
     struct mpu6050 imu;
     struct mcu_temp mcu_temp;
@@ -60,32 +59,6 @@ static const struct health_sources sources = {
     .streams = &app.streams,
     .telemetry = &app.telemetry,
 };
-
-/* ---- the sensor bus, as drivers see it */
-
-static bool bus_start(void *handle, const struct transfer *transfer)
-{
-    (void)handle;
-    return app.bus_open && hal_i2c_start(transfer);
-}
-
-static bool bus_recover(void *handle)
-{
-    (void)handle;
-    return !app.bus_open || hal_i2c_recover();
-}
-
-static uint32_t bus_lock(void *handle)
-{
-    (void)handle;
-    return hal_irq_save();
-}
-
-static void bus_unlock(void *handle, uint32_t state)
-{
-    (void)handle;
-    hal_irq_restore(state);
-}
 
 static void sensor_log(void *context, enum sensor_log_level level, const char *text)
 {
@@ -129,10 +102,8 @@ void application_start_sensors(void)
 {
     uint8_t generation = app.identity.boot_id & 7u;
     app.sink = streams_sink(&app.streams, sensor_log);
-    app.bus =
-        (struct bus){.start = bus_start, .recover = bus_recover, .lock = bus_lock, .unlock = bus_unlock};
-    app.bus_open = hal_i2c_open();
-    mpu6050_init(&app.imu, &app.bus, &app.sink, STREAM_IMU, hal_data_ready_pin(HAL_DATA_READY_I2C));
+    buses_open();
+    mpu6050_init(&app.imu, buses_i2c(), &app.sink, STREAM_IMU, hal_data_ready_pin(HAL_DATA_READY_I2C));
     mcu_temp_init(&app.mcu_temp, &app.sink, STREAM_MCU_TEMP, app.adc_open);
     streams_bind(&app.streams, STREAM_IMU, &app.imu.sensor, generation, app.imu_slots, IMU_SLOTS,
                  SAMPLER_BATCH_BYTES);
@@ -141,11 +112,11 @@ void application_start_sensors(void)
     streams_bind(&app.streams, STREAM_MCU_TEMP, &app.mcu_temp.sensor, generation, app.mcu_temp_slots,
                  SCALAR_SLOTS, SCALAR_BYTES);
     app.identity.capabilities = (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
-                                (app.bus_open ? TP_CAPABILITIES_SENSOR_BUS : 0u);
+                                (buses_i2c_is_open() ? TP_CAPABILITIES_SENSOR_BUS : 0u);
     telemetry_init(&app.telemetry, &app.streams, &app.log, app.identity);
     commands_init(&app.commands, &app.telemetry, &app.streams, app.identity.baud,
-                  app.bus_open ? hal_i2c_rate() : 0);
-    if (app.bus_open) {
+                  buses_i2c_is_open() ? hal_i2c_rate() : 0);
+    if (buses_i2c_is_open()) {
         hal_data_ready_open(HAL_DATA_READY_I2C);
     }
 }
@@ -226,7 +197,7 @@ static void handle_tick(uint64_t now_us)
 {
     /* Both are alive: the interrupt that posted the tick and the loop that got it. */
     hal_watchdog_feed();
-    hal_i2c_poll(now_us);
+    buses_poll(now_us);
     app.imu.sensor.ops->poll(&app.imu.sensor, now_us);
     expire_batches(now_us);
     health_poll(&app.health, &sources, now_us);

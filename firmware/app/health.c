@@ -66,6 +66,7 @@ void health_report(struct health *health, const struct health_sources *sources, 
         .bus_nack = bus.nack,
         .bus_error = bus.bus,
         .bus_timeout = bus.timeout,
+        .bus_recoveries = bus.recoveries,
     };
     snapshot(sources->streams, sources->telemetry->stream_health);
     telemetry_health(sources->telemetry, &message);

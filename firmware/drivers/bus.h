@@ -14,12 +14,12 @@
 struct bus {
     void *handle;
 
-    /* Starts a transfer and returns at once; transfer->done() follows. False: the bus is busy or absent,
-     * nothing follows. */
-    WARN_UNUSED bool (*start)(void *handle, const struct transfer *transfer);
+    /* Queues a transfer and returns at once; transfer->done() follows. The transfer and its data are the
+     * bus's until then. False: the bus is absent, nothing follows. */
+    WARN_UNUSED bool (*start)(void *handle, struct transfer *transfer);
 
-    /* Frees a bus that a device holds. False: it is still held. Not while a transfer is under way; main loop.
-     */
+    /* Frees a bus that a device holds, if one does. False: it is still held. Main loop. The bus does this by
+     * itself when a transfer times out; a driver asks only to tell a held bus from an absent device. */
     WARN_UNUSED bool (*recover)(void *handle);
 
     /* A section that no transfer's end and no data-ready edge can interrupt. */

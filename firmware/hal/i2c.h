@@ -18,6 +18,7 @@ struct hal_i2c_errors {
     uint32_t nack;
     uint32_t bus; /* misplaced start or stop seen, or arbitration lost */
     uint32_t timeout;
+    uint32_t recoveries; /* times that a held bus was freed with clocks */
 };
 
 /* Sets the controller up at 400 kHz. False where there is none that works (an emulator without it). Main
@@ -33,8 +34,8 @@ bool hal_i2c_start(const struct transfer *transfer) __attribute__((warn_unused_r
 void hal_i2c_poll(uint64_t now_us);
 
 /* Frees a bus on which a device holds SDA low: up to nine clocks and a stop (I2C specification
- * UM10204, 3.1.16), then a controller reset. Takes up to 250 us. Main loop; not while a transfer is under
- * way. False if SDA stays low. */
+ * UM10204, 3.1.16), then a controller reset. Takes up to 250 us, or no time when the lines are high. Main
+ * loop; not while a transfer is under way. False if a line stays low. */
 bool hal_i2c_recover(void) __attribute__((warn_unused_result));
 
 /* Raw bits per second of the bus. */

@@ -21,6 +21,7 @@ struct transfer {
     uint8_t *data;
     void (*done)(void *context, enum transfer_status status); /* interrupt, or interrupts masked */
     void *context;
+    struct transfer *next; /* the queue's (drivers/bus_queue.h); NULL while it is not queued */
 };
 
 #endif

@@ -37,6 +37,7 @@ SOURCES = {
         *sorted(PROTOCOL.glob("*.c")),
         HARNESS / "board.c",
     ],
+    "bus_queue": [FIRMWARE / "drivers" / "bus_queue.c", HARNESS / "bus_queue.c"],
     "modules": [
         FIRMWARE / "app" / "log.c",
         FIRMWARE / "app" / "receiver.c",

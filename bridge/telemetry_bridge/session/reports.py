@@ -41,7 +41,12 @@ def health(message: messages.Health, tracks: Mapping[int, StreamTrack], stats: L
             "type": message.refused_type,
         },
         "dropped_messages": message.dropped_messages,
-        "bus": {"nack": message.bus_nack, "error": message.bus_error, "timeout": message.bus_timeout},
+        "bus": {
+            "nack": message.bus_nack,
+            "error": message.bus_error,
+            "timeout": message.bus_timeout,
+            "recoveries": message.bus_recoveries,
+        },
         "streams": {
             _name(entry.stream, tracks): {
                 "state": messages.StreamState.label(entry.state),

@@ -262,6 +262,10 @@ static void wait_half_clock(void)
 bool hal_i2c_recover(void)
 {
     ASSERT(bus.phase == IDLE);
+    if (gpio_read(BOARD_I2C_SCL) && gpio_read(BOARD_I2C_SDA)) {
+        configure(); /* a controller that hangs by itself */
+        return true;
+    }
     I2C1->CR1 = 0;
     gpio_output(BOARD_I2C_SDA, true, true);
     gpio_output(BOARD_I2C_SCL, true, true);
@@ -280,7 +284,8 @@ bool hal_i2c_recover(void)
     wait_half_clock();
     gpio_write(BOARD_I2C_SDA, true);
     wait_half_clock();
-    bool free = gpio_read(BOARD_I2C_SDA);
+    bool free = gpio_read(BOARD_I2C_SCL) && gpio_read(BOARD_I2C_SDA);
+    bus.errors.recoveries += free;
     connect_pins();
     configure();
     return free;

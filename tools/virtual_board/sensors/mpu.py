@@ -1,7 +1,7 @@
 """What InvenSense's MPU-6050 and MPU-6500 have in common, as their host sees it.
 
 Sources: RM = RM-MPU-6000A-00 rev. 4.2, RM6500 = RM-MPU-6500A-00 rev. 2.1 (register maps), PS = PS-MPU-6000A-00
-rev. 3.4. A sample is the motion one filter delay before the sample's tick, plus white noise of the specified density over the
+rev. 3.4. A sample is the motion one filter delay before its tick, plus white noise of the specified density over the
 filter's bandwidth. What the filter would take off a vibration's amplitude is not modelled, nor are the auxiliary I2C
 bus, motion detection, the low-power modes and the standby bits.
 """

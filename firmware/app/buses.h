@@ -1,0 +1,19 @@
+/* The sensor buses of this board, each with its queue. */
+#ifndef APP_BUSES_H
+#define APP_BUSES_H
+
+#include <stdbool.h>
+
+#include "drivers/bus.h"
+
+/* Opens them. Main loop, once. */
+void buses_open(void);
+
+/* I2C; its start() refuses everything where there is none. */
+const struct bus *buses_i2c(void);
+bool buses_i2c_is_open(void);
+
+/* Ends what takes too long, recovers what is held. Main loop, at each tick. */
+void buses_poll(uint64_t now_us);
+
+#endif
