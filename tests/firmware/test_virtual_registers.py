@@ -29,6 +29,7 @@ MODULES = {
     "iwdg": ("IWDG",),
     "pwr": ("PWR",),
     "rcc": ("RCC",),
+    "spi": ("SPI1",),
     "systick": ("SYSTICK",),
     "tim": ("TIM2", "TIM3"),
     "usart": ("USART1",),
@@ -63,6 +64,8 @@ OTHERS: Mapping[tuple[str, str], tuple[int, str]] = {
     ("rcc", "HSI_HZ"): (16_000_000, "DS10314, HSI oscillator characteristics"),
     ("rcc", "LSI_HZ"): (32_000, "DS10314, LSI oscillator characteristics"),
     ("rcc", "_DCKCFGR"): (0x8C, "RM0383 6.3.24; not on the STM32F405"),
+    ("spi", "_CR1_MODELLED"): (0x37F, "SSM, SSI, SPE, BR, MSTR, CPOL, CPHA"),
+    ("spi", "_CR2_MODELLED"): (0xE3, "TXEIE, RXNEIE, ERRIE, TXDMAEN, RXDMAEN"),
     ("usart", "_NE"): (1 << 2, "SVD, SR.NF"),
     ("usart", "_ERRORS"): (0b1110, "ORE, NF, FE"),
     ("usart", "_CR1_MODELLED"): (0xB0FC, "OVER8, UE, M, TXEIE, TCIE, RXNEIE, IDLEIE, TE, RE"),
@@ -172,7 +175,7 @@ def test_interrupts_and_clock_gates_are_as_the_vendor_says() -> None:
     gates = {chip.APB1ENR: "APB1ENR", chip.APB2ENR: "APB2ENR", chip.AHB1ENR: "AHB1ENR"}
     for offset, name in gates.items():
         assert rcc[name].address == device.bases["RCC"] + offset
-    for name, (base, irq, enable, bit) in chip._USARTS.items():
+    for name, (base, irq, enable, bit) in {**chip._USARTS, **chip._SPIS}.items():
         assert (base, irq) == (device.bases[name], device.interrupts[f"{name}_IRQ"])
         assert rcc[gates[enable]].fields[f"{name}EN"].position == bit
     for name, (base, irqs, bit) in chip._I2CS.items():

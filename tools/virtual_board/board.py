@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .boards import BOARDS, BoardSpec
@@ -15,9 +15,13 @@ from .memory import BusError
 from .motion import Motion, Still
 from .net import Net
 from .sensors.i2c_bus import I2cBus
+from .sensors.lsm6dso import Lsm6dso
 from .sensors.mpu6050 import Mpu6050
+from .sensors.spi_bus import SpiBus
 from .timebase import PS_PER_S, PS_PER_US
 from .uart_line import UartLine
+
+SPI_PARTS = ("lsm6dso",)
 
 
 class VirtualBoard:
@@ -32,6 +36,7 @@ class VirtualBoard:
         odr_error_ppm: deviation of the sensor's sample clock.
         noise: whether the sensor has its specified noise.
         flash: content of the flash before the image is put there (see `flash`); erased without.
+        spi: what is on the SPI bus; `SPI_PARTS` has the names.
 
     Raises:
         ImageError: the file is no image for this board.
@@ -48,6 +53,7 @@ class VirtualBoard:
         odr_error_ppm: float = 0.0,
         noise: bool = True,
         flash: bytes | None = None,
+        spi: Sequence[str] = (),
     ) -> None:
         self.spec: BoardSpec = BOARDS[board]
         self.uid = hashlib.sha256(f"{board}/{unit}".encode()).digest()[:12]
@@ -75,6 +81,12 @@ class VirtualBoard:
         controller.wires = self.i2c_bus
         controller.connected = self._i2c_connected
         self.imu.synchronise = controller.catch_up
+        self._build_spi()
+        self.lsm6dso: Lsm6dso | None = None
+        """The one on the SPI bus."""
+        if "lsm6dso" in spi:
+            self.lsm6dso = Lsm6dso(machine.time, motion or Still(), seed=seed, odr_error_ppm=odr_error_ppm, noise=noise)
+            self._attach_spi(self.lsm6dso)
         self._die_temperature_c = 31.0
         self._sensor_fitted = self._sensor_supply = True
         machine.adc.temperature_c = lambda: self._die_temperature_c
@@ -82,6 +94,8 @@ class VirtualBoard:
             supply = Net("sensor supply", pull=False)
             self._wire(self.spec.sensor_power, supply)
             self._sensor_supply = self.imu.present = supply.level
+            if self.lsm6dso is not None:
+                self.lsm6dso.present = supply.level
             supply.watchers.append(self._power_sensor)
         machine.reset("power")
 
@@ -108,9 +122,28 @@ class VirtualBoard:
                 self.machine.bus.violations[f"{pin}: an I2C pin that is not open-drain"] += 1
         return True
 
+    def _build_spi(self) -> None:
+        controller = self.machine.spis[self.spec.spi]
+        self.spi_bus = controller.wires = SpiBus(self.spec.spi, self.machine.bus.violations)
+        self.spi_bus.catch_up = controller.catch_up
+        pins = (self.spec.sck, self.spec.miso, self.spec.mosi)
+        controller.connected = lambda: all(self._alternate(pin) == self.spec.spi_alternate for pin in pins)
+        letter, number = self._pin(self.spec.miso)
+        self.spi_bus.idle = lambda: 0xFF if self.machine.gpio[letter].pulled_up(number) else 0x00
+
+    def _attach_spi(self, device: Lsm6dso) -> None:
+        chip_select = Net(f"{device.name}_CS", pull=True)
+        self._wire(self.spec.chip_select, chip_select)
+        self._wire(self.spec.data_ready_spi, device.interrupt)
+        self.spi_bus.attach(device, chip_select)
+        device.synchronise = self.machine.spis[self.spec.spi].catch_up
+        device.notes = self.machine.bus.unmodelled
+
     def _power_sensor(self, level: bool) -> None:
         self._sensor_supply = level
         self._update_imu()
+        if self.lsm6dso is not None and self.lsm6dso.present != level:
+            self.lsm6dso.set_present(present=level)
 
     def connect_imu(self, *, connected: bool) -> None:
         """Take the IMU off the board or put it back; with its supply on it then powers up."""
@@ -151,6 +184,8 @@ class VirtualBoard:
         """Reset the microcontroller (not the sensor, unless the cause is `power`). Causes: see `rcc.RESET_FLAGS`."""
         if cause == "power":
             self.imu.power_on()
+            if self.lsm6dso is not None:
+                self.lsm6dso.power_on()
         self.machine.reset(cause)
 
     def cut_power_at_flash_operation(self, number: int) -> None:

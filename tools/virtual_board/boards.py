@@ -24,6 +24,13 @@ class BoardSpec:
     sda: str
     i2c_alternate: int
     data_ready: str
+    spi: str
+    sck: str
+    miso: str
+    mosi: str
+    spi_alternate: int
+    chip_select: str
+    data_ready_spi: str
     sensor_power: str | None = None
     """Pin that has to be high for the sensor to have power."""
 
@@ -44,6 +51,13 @@ BOARDS: Mapping[str, BoardSpec] = {
             sda="PB9",
             i2c_alternate=4,
             data_ready="PB0",
+            spi="SPI1",
+            sck="PA5",
+            miso="PA6",
+            mosi="PA7",
+            spi_alternate=5,
+            chip_select="PB6",
+            data_ready_spi="PC7",
         ),
         BoardSpec(
             name="blackpill_f411ce",
@@ -58,6 +72,13 @@ BOARDS: Mapping[str, BoardSpec] = {
             sda="PB7",
             i2c_alternate=4,
             data_ready="PB0",
+            spi="SPI2",
+            sck="PB13",
+            miso="PB14",
+            mosi="PB15",
+            spi_alternate=5,
+            chip_select="PB12",
+            data_ready_spi="PB1",
         ),
         BoardSpec(
             name="netduinoplus2",
@@ -72,6 +93,13 @@ BOARDS: Mapping[str, BoardSpec] = {
             sda="PB7",
             i2c_alternate=4,
             data_ready="PA0",
+            spi="SPI2",
+            sck="PB13",
+            miso="PB14",
+            mosi="PB15",
+            spi_alternate=5,
+            chip_select="PB10",
+            data_ready_spi="PA6",
             sensor_power="PB2",
         ),
     )

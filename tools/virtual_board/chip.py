@@ -23,6 +23,7 @@ from .peripherals.iwdg import Iwdg
 from .peripherals.pwr import Pwr
 from .peripherals.rcc import HSI_HZ, Rcc
 from .peripherals.services import Services
+from .peripherals.spi import Spi
 from .peripherals.systick import SysTick
 from .peripherals.tim import Timer
 from .peripherals.usart import Usart
@@ -45,6 +46,10 @@ _I2CS = {
     "I2C1": (0x4000_5400, (31, 32), 21),
     "I2C2": (0x4000_5800, (33, 34), 22),
     "I2C3": (0x4000_5C00, (72, 73), 23),
+}
+_SPIS = {
+    "SPI1": (0x4001_3000, 35, APB2ENR, 12),
+    "SPI2": (0x4000_3800, 36, APB1ENR, 14),
 }
 _TIMERS = {
     "TIM2": (0x4000_0000, 28, 0, 32),
@@ -169,6 +174,12 @@ class Chip:
             i2c = self.i2cs[name] = I2c(name, base, irqs, services, clock_hz=lambda: rcc.pclk1_hz)
             requests |= {i2c.tx_dma.name: i2c.tx_dma, i2c.rx_dma.name: i2c.rx_dma}
             rcc.gate(i2c, APB1ENR, bit)
+        self.spis: dict[str, Spi] = {}
+        for name, (base, irq, enable, bit) in _SPIS.items():
+            clock = (lambda: rcc.pclk2_hz) if enable == APB2ENR else (lambda: rcc.pclk1_hz)
+            spi = self.spis[name] = Spi(name, base, irq, services, clock_hz=clock)
+            requests |= {spi.tx_dma.name: spi.tx_dma, spi.rx_dma.name: spi.rx_dma}
+            rcc.gate(spi, enable, bit)
         self.timers: dict[str, Timer] = {}
         for name, (base, irq, bit, width) in _TIMERS.items():
             timer = self.timers[name] = Timer(name, base, irq, services, width=width, clock_hz=lambda: rcc.timer_hz(1))
@@ -192,7 +203,14 @@ class Chip:
             (self.adc_common, self.adc_common.base, 0x10),
         ]
         plain: list[Peripheral] = [self.flash_controller, self.pwr, self.syscfg, self.exti, self.iwdg]
-        plain += [*self.gpio.values(), *self.usarts.values(), *self.i2cs.values(), *self.timers.values(), *self.dmas]
+        plain += [
+            *self.gpio.values(),
+            *self.usarts.values(),
+            *self.i2cs.values(),
+            *self.spis.values(),
+            *self.timers.values(),
+            *self.dmas,
+        ]
         for peripheral, start, size in private:
             self.bus.add_range(peripheral, start, size)
         for peripheral in (*plain, self.rcc):

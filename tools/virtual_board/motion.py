@@ -10,10 +10,14 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 STANDARD_GRAVITY = 9.80665
 Vector = tuple[float, float, float]
+Array: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,19 @@ class Motion(Protocol):
         """What is felt `t` seconds after power-on."""
 
 
+def over(motion: Motion, times: Array) -> tuple[Array, Array, Array]:
+    """What is felt at many times (s): specific force in m/s^2 and rate in rad/s, both (3, times), and degC, (times,).
+    A motion may have a quick way of its own, `over(times)`; one that has not is asked time by time."""
+    quick = getattr(motion, "over", None)
+    if quick is not None:
+        result: tuple[Array, Array, Array] = quick(times)
+        return result
+    felt = [motion.at(float(t)) for t in times]
+    acceleration = np.array([f.acceleration for f in felt], dtype=np.float64).reshape(-1, 3).T
+    rate = np.array([f.rate for f in felt], dtype=np.float64).reshape(-1, 3).T
+    return acceleration, rate, np.array([f.temperature_c for f in felt], dtype=np.float64)
+
+
 @dataclass(frozen=True)
 class Still:
     """Lying still. `up` is the direction of up in the board's axes (any length)."""
@@ -47,6 +64,12 @@ class Still:
         scale = STANDARD_GRAVITY / math.hypot(*self.up)
         x, y, z = self.up
         return Feeling((x * scale, y * scale, z * scale), (0.0, 0.0, 0.0), self.temperature_c)
+
+    def over(self, times: Array) -> tuple[Array, Array, Array]:
+        """As `at`, for many times."""
+        felt, count = self.at(0.0), len(times)
+        acceleration = np.repeat(np.array(felt.acceleration)[:, None], count, axis=1)
+        return acceleration, np.zeros((3, count)), np.full(count, self.temperature_c)
 
 
 @dataclass(frozen=True)
@@ -83,6 +106,26 @@ class _Wave:
         return self.amplitude * self.omega * math.cos(self.omega * t + self.phase)
 
 
+class _Waves:
+    """Sums of waves, several at once."""
+
+    def __init__(self, sums: tuple[tuple[_Wave, ...], ...]) -> None:
+        def table(name: str) -> Array:
+            return np.array([[getattr(wave, name) for wave in waves] for waves in sums])[:, :, None]
+
+        self._amplitude, self._omega, self._phase = table("amplitude"), table("omega"), table("phase")
+
+    def values(self, times: Array) -> Array:
+        """(sums, times)"""
+        total: Array = np.sum(self._amplitude * np.sin(self._omega * times + self._phase), axis=1)
+        return total
+
+    def slopes(self, times: Array) -> Array:
+        """(sums, times)"""
+        total: Array = np.sum(self._amplitude * self._omega * np.cos(self._omega * times + self._phase), axis=1)
+        return total
+
+
 def _waves(rng: random.Random, shape: tuple[tuple[float, float, float], ...]) -> tuple[_Wave, ...]:
     """Waves of (amplitude, lowest Hz, highest Hz), frequency and phase drawn."""
     return tuple(
@@ -100,6 +143,8 @@ class Hand:
     temperature_c: float = 27.0
     _angles: tuple[tuple[_Wave, ...], ...] = field(init=False, repr=False)
     _shifts: tuple[tuple[_Wave, ...], ...] = field(init=False, repr=False)
+    _angle_table: _Waves = field(init=False, repr=False, compare=False)
+    _shift_table: _Waves = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         rng = random.Random(self.seed)
@@ -107,6 +152,8 @@ class Hand:
         shift = ((1.2, 0.5, 1.2), (0.35, 2.0, 4.0), (0.25, 7.0, 10.0), (0.15, 60.0, 90.0))
         object.__setattr__(self, "_angles", tuple(_waves(rng, turn) for _ in range(3)))
         object.__setattr__(self, "_shifts", tuple(_waves(rng, shift) for _ in range(3)))
+        object.__setattr__(self, "_angle_table", _Waves(self._angles))
+        object.__setattr__(self, "_shift_table", _Waves(self._shifts))
 
     def at(self, t: float) -> Feeling:
         """Body rates from Euler angles (z-y-x): p = r' - y' sin(pitch), and so on; gravity by the same angles."""
@@ -119,6 +166,17 @@ class Hand:
         acceleration = (ax - g * sp, ay + g * sr * cp, az + g * cr * cp)
         warm = self.temperature_c + 4.0 * (1 - math.exp(-t / 60.0)) + 0.15 * math.sin(0.35 * t)
         return Feeling(acceleration, rate, warm)
+
+    def over(self, times: Array) -> tuple[Array, Array, Array]:
+        """As `at`, for many times."""
+        angles = self._angle_table
+        roll, pitch, _yaw = angles.values(times)
+        roll_rate, pitch_rate, yaw_rate = angles.slopes(times)
+        sr, cr, sp, cp = np.sin(roll), np.cos(roll), np.sin(pitch), np.cos(pitch)
+        rate = (roll_rate - yaw_rate * sp, pitch_rate * cr + yaw_rate * sr * cp, yaw_rate * cr * cp - pitch_rate * sr)
+        gravity = STANDARD_GRAVITY * np.stack((-sp, sr * cp, cr * cp))
+        warm = self.temperature_c + 4.0 * (1 - np.exp(-times / 60.0)) + 0.15 * np.sin(0.35 * times)
+        return self._shift_table.values(times) + gravity, np.stack(rate), warm
 
 
 def by_name(name: str, seed: int) -> Motion:

@@ -28,6 +28,8 @@ REQUESTS: Mapping[tuple[int, int, int], str] = {
     (1, 5, 1): "I2C1_RX",
     (1, 6, 1): "I2C1_TX",
     (1, 7, 1): "I2C1_TX",
+    (1, 3, 0): "SPI2_RX",
+    (1, 4, 0): "SPI2_TX",
     (1, 2, 7): "I2C2_RX",
     (1, 3, 7): "I2C2_RX",
     (1, 7, 7): "I2C2_TX",
@@ -49,6 +51,10 @@ REQUESTS: Mapping[tuple[int, int, int], str] = {
     (2, 2, 5): "USART6_RX",
     (2, 6, 5): "USART6_TX",
     (2, 7, 5): "USART6_TX",
+    (2, 0, 3): "SPI1_RX",
+    (2, 2, 3): "SPI1_RX",
+    (2, 3, 3): "SPI1_TX",
+    (2, 5, 3): "SPI1_TX",
     (2, 0, 0): "ADC1",
     (2, 4, 0): "ADC1",
 }
@@ -113,13 +119,18 @@ class Stream:
         size = self.item_size
         done = 0
         while items and self.cr & _EN:
-            count = min(items, self.until_flag) if self.cr & _MINC else 1
+            count = min(items, self.until_flag)
             address = self.m0ar + (self._position * size if self.cr & _MINC else 0)
             try:
-                if data is None:
-                    result += self._controller.memory.read(address, count * size, dma=True)
+                memory = self._controller.memory
+                if data is None and self.cr & _MINC:
+                    result += memory.read(address, count * size, dma=True)
+                elif data is None:
+                    result += memory.read(address, size, dma=True) * count
+                elif self.cr & _MINC:
+                    memory.write(address, data[done : done + count * size], dma=True)
                 else:
-                    self._controller.memory.write(address, data[done : done + count * size], dma=True)
+                    memory.write(address, data[done + (count - 1) * size : done + count * size], dma=True)
             except BusError:
                 self._stop()
                 self._controller.flag(self.number, _TEIF)

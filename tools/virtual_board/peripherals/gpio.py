@@ -72,6 +72,10 @@ class Gpio(Peripheral):
         """Whether the output stage is open-drain."""
         return bool(self.registers[_OTYPER] >> pin & 1)
 
+    def pulled_up(self, pin: int) -> bool:
+        """Whether the pull-up is on."""
+        return self.registers[_PUPDR] >> 2 * pin & 3 == 1
+
     def levels(self) -> int:
         """What IDR shows. An analog pin reads 0 (RM0383 8.3.12); a pin that nothing drives rests at its pull, else at
         0."""
@@ -86,7 +90,7 @@ class Gpio(Peripheral):
             elif mode == OUTPUT and not (self.open_drain(pin) and self.registers[_ODR] >> pin & 1):
                 level = bool(self.registers[_ODR] >> pin & 1)
             else:
-                level = self.registers[_PUPDR] >> 2 * pin & 3 == 1
+                level = self.pulled_up(pin)
             value |= level << pin
         return value
 

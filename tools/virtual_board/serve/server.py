@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..board import VirtualBoard
+from ..board import SPI_PARTS, VirtualBoard
 from ..boards import BOARDS
 from ..elf import ImageError
 from ..motion import by_name
@@ -28,6 +28,13 @@ def _tcp_address(text: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
+
+
+def _spi_parts(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in text.split(",") if name)
+    if unknown := set(names) - set(SPI_PARTS):
+        raise argparse.ArgumentTypeError(f"no part {', '.join(sorted(unknown))}; there are {', '.join(SPI_PARTS)}")
+    return names
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,6 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--free-running", action="store_true", help="as fast as it goes instead of real time")
     parser.add_argument("--motion", choices=("hand", "still", "rotate"), default="hand", help="what the IMU feels")
+    parser.add_argument(
+        "--spi", type=_spi_parts, default=(), metavar="PART[,PART]", help=f"what is on SPI: {', '.join(SPI_PARTS)}"
+    )
     parser.add_argument(
         "--odr-error", type=float, default=0.0, metavar="PPM", help="deviation of the IMU's sample clock"
     )
@@ -150,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=seed,
             unit=options.unit,
             odr_error_ppm=options.odr_error,
+            spi=options.spi,
             flash=options.flash.read_bytes() if options.flash is not None and options.flash.exists() else None,
         )
         port: Port = TcpPort(*options.tcp) if options.tcp is not None else PtyPort(options.link)
