@@ -27,7 +27,7 @@
 #define DRAIN_LIMIT_US 200000u /* the longest that a reset waits for the line */
 
 /* A stream of 2-byte samples holds few; a slow one has one sample a batch. */
-#define IMU_SLOTS    6u
+#define IMU_SLOTS    18u /* 100 ms of 6.67 kHz, and the one that stays free */
 #define SCALAR_SLOTS 6u
 #define SCALAR_BYTES 16u
 #define IMU_SLOT     SAMPLER_SLOT(SAMPLER_BATCH_BYTES)
@@ -114,8 +114,7 @@ void application_start_sensors(void)
     app.identity.capabilities = (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
                                 (buses_i2c_is_open() ? TP_CAPABILITIES_SENSOR_BUS : 0u);
     telemetry_init(&app.telemetry, &app.streams, &app.log, app.identity);
-    commands_init(&app.commands, &app.telemetry, &app.streams, app.identity.baud,
-                  buses_i2c_is_open() ? hal_i2c_rate() : 0);
+    commands_init(&app.commands, &app.telemetry, &app.streams, app.identity.baud);
     if (buses_i2c_is_open()) {
         hal_data_ready_open(HAL_DATA_READY_I2C);
     }

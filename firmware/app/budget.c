@@ -1,43 +1,82 @@
 #include "app/budget.h"
 
+#include "app/buses.h"
 #include "tp_frame.h"
 
 #define BITS_PER_BYTE 10u /* start and stop bit */
-#define HEALTH_BYTES  TP_ENCODED_SIZE(TP_HEALTH_SIZE + STREAMS * TP_STREAM_HEALTH_SIZE)
+#define PINGS_PER_S   10u /* of a host that has just come and learns the clock */
+#define HEALTH_BYTES                                                                                         \
+    TP_ENCODED_SIZE(TP_HEALTH_SIZE + STREAMS * (TP_STREAM_HEALTH_SIZE + TP_SENSOR_HEALTH_SIZE))
+#define PING_BYTES     TP_ENCODED_SIZE(TP_RESPONSE_SIZE + TP_PING_RESULT_SIZE)
+#define OVERHEAD_BYTES (HEALTH_BYTES + PINGS_PER_S * PING_BYTES)
 
-/* Samples that one frame holds at this rate: what fits, or what comes before the latency bound. */
-static uint32_t samples_per_frame(uint32_t sample_size, uint32_t rate_mhz)
+struct budget budget_now(const struct streams *streams)
 {
-    uint32_t latency_us = rate_mhz >= SAMPLER_FAST_MHZ ? SAMPLER_FAST_LATENCY_US : SAMPLER_SLOW_LATENCY_US;
-    uint32_t fit = SAMPLER_BATCH_BYTES / sample_size;
-    uint32_t in_time = (uint32_t)((uint64_t)latency_us * rate_mhz / 1000000000u);
-    uint32_t n = in_time < fit ? in_time : fit;
-    return n != 0 ? n : 1;
-}
-
-static uint32_t stream_bits(uint32_t sample_size, uint32_t rate_mhz)
-{
-    uint32_t n = samples_per_frame(sample_size, rate_mhz);
-    uint64_t bits_per_frame = TP_ENCODED_SIZE(TP_SAMPLES_SIZE + n * sample_size) * BITS_PER_BYTE;
-    return (uint32_t)((bits_per_frame * rate_mhz + 1000u * n - 1u) / (1000u * n));
-}
-
-uint32_t budget_line_bits(const struct streams *streams, uint8_t number, uint32_t rate_mhz)
-{
-    uint32_t sum = HEALTH_BYTES * BITS_PER_BYTE;
+    struct budget plan;
     for (uint8_t i = 0; i < STREAMS; i++) {
-        const struct sensor_stream *descriptor = streams_descriptor(streams, i);
-        sum += stream_bits(descriptor->sample_size, i == number ? rate_mhz : descriptor->rate_mhz);
+        plan.stream[i].enabled = streams->stream[i].enabled;
+        plan.stream[i].rate_mhz = streams_descriptor(streams, i)->rate_mhz;
+        plan.stream[i].latency_us = streams->stream[i].sampler.wanted_latency_us;
     }
-    return sum;
+    return plan;
 }
 
-uint32_t budget_bus_bits(const struct streams *streams, uint8_t number, uint32_t rate_mhz)
+/* The rate at which a stream really comes when it is set to a nominal one. */
+static uint32_t real_rate(const struct streams *streams, uint8_t number, uint32_t nominal_mhz)
+{
+    const struct sensor *sensor = streams->stream[number].sensor;
+    uint32_t now_mhz = streams_descriptor(streams, number)->rate_mhz;
+    uint32_t measured_mhz = sensor->ops->measured_rate != NULL
+                                ? sensor->ops->measured_rate(sensor, streams_which(streams, number))
+                                : 0;
+    if (measured_mhz == 0) {
+        return nominal_mhz;
+    }
+    return (uint32_t)((uint64_t)nominal_mhz * measured_mhz / now_mhz);
+}
+
+uint32_t budget_line_bits(const struct streams *streams, const struct budget *plan)
+{
+    uint64_t sum = OVERHEAD_BYTES * BITS_PER_BYTE;
+    for (uint8_t i = 0; i < STREAMS; i++) {
+        if (plan->stream[i].enabled) {
+            uint32_t rate_mhz = plan->stream[i].rate_mhz;
+            uint8_t size = streams_descriptor(streams, i)->sample_size;
+            uint32_t n = sampler_batch_samples(plan->stream[i].latency_us, rate_mhz, size);
+            uint64_t frame = TP_ENCODED_SIZE(TP_SAMPLES_SIZE + n * size) * BITS_PER_BYTE;
+            sum += (frame * real_rate(streams, i, rate_mhz) + 1000u * n - 1u) / (1000u * n);
+        }
+    }
+    return sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
+}
+
+static uint32_t bus_bits(const struct streams *streams, const struct budget *plan, enum sensor_bus bus)
 {
     uint64_t sum = 0;
     for (uint8_t i = 0; i < STREAMS; i++) {
-        const struct sensor_stream *descriptor = streams_descriptor(streams, i);
-        sum += (uint64_t)descriptor->bus_bits * (i == number ? rate_mhz : descriptor->rate_mhz);
+        if (plan->stream[i].enabled && streams_descriptor(streams, i)->bus == bus) {
+            sum += (uint64_t)streams_descriptor(streams, i)->bus_bits *
+                   real_rate(streams, i, plan->stream[i].rate_mhz);
+        }
     }
-    return (uint32_t)((sum + 999u) / 1000u);
+    sum = (sum + 999u) / 1000u;
+    return sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
+}
+
+uint8_t budget_check(const struct streams *streams, const struct budget *plan, uint32_t line_bits,
+                     struct budget_cost *cost)
+{
+    cost->needed = budget_line_bits(streams, plan);
+    cost->available = line_bits;
+    if (cost->needed > cost->available) {
+        return TP_STATUS_OVER_LINE_BUDGET;
+    }
+    for (enum sensor_bus bus = SENSOR_BUS_I2C; bus < SENSOR_BUSES; bus++) {
+        cost->needed = bus_bits(streams, plan, bus);
+        cost->available = buses_bits(bus);
+        if (cost->needed > cost->available && cost->available != 0) { /* 0: no sensor is there either */
+            return TP_STATUS_OVER_BUS_BUDGET;
+        }
+    }
+    return TP_STATUS_OK;
 }

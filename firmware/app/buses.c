@@ -36,6 +36,11 @@ bool buses_i2c_is_open(void)
     return buses.i2c_open;
 }
 
+uint32_t buses_bits(enum sensor_bus bus)
+{
+    return bus == SENSOR_BUS_I2C && buses.i2c_open ? hal_i2c_rate() : 0;
+}
+
 void buses_poll(uint64_t now_us)
 {
     hal_i2c_poll(now_us);

@@ -16,13 +16,12 @@ static const struct {
 };
 
 void commands_init(struct commands *commands, struct telemetry *telemetry, struct streams *streams,
-                   uint32_t line_bits, uint32_t bus_bits)
+                   uint32_t line_bits)
 {
     *commands = (struct commands){
         .telemetry = telemetry,
         .streams = streams,
         .line_bits = line_bits,
-        .bus_bits = bus_bits,
     };
 }
 

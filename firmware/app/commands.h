@@ -14,7 +14,6 @@ struct commands {
     struct telemetry *telemetry;
     struct streams *streams;
     uint32_t line_bits; /* what the line carries in a second */
-    uint32_t bus_bits;  /* what the sensor bus carries; 0 without one */
     bool health_wanted; /* set by get_health; the owner clears it */
     bool reset_wanted;  /* set by reset, when the answer is queued */
     uint32_t refused_length;
@@ -25,7 +24,7 @@ struct commands {
 };
 
 void commands_init(struct commands *commands, struct telemetry *telemetry, struct streams *streams,
-                   uint32_t line_bits, uint32_t bus_bits);
+                   uint32_t line_bits);
 
 /* A good frame of the host. commands_can_take() holds. */
 void commands_handle(struct commands *commands, uint8_t type, const uint8_t *payload, size_t n,

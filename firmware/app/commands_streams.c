@@ -97,20 +97,19 @@ uint8_t command_set_rate(struct commands *commands, const struct request *reques
     if (args.rate_mhz < lowest_mhz || args.rate_mhz > highest_mhz) {
         return refuse_rate(answer, TP_STATUS_BAD_ARGUMENT, lowest_mhz, highest_mhz);
     }
-    uint32_t rate_mhz = sensor->ops->nearest_rate(sensor, which, args.rate_mhz);
-    uint32_t needed = budget_line_bits(commands->streams, args.stream, rate_mhz);
-    if (needed > commands->line_bits) {
-        return refuse_rate(answer, TP_STATUS_OVER_LINE_BUDGET, needed, commands->line_bits);
-    }
-    needed = budget_bus_bits(commands->streams, args.stream, rate_mhz);
-    if (needed > commands->bus_bits && commands->bus_bits != 0) {
-        return refuse_rate(answer, TP_STATUS_OVER_BUS_BUDGET, needed, commands->bus_bits);
-    }
     if (!command_may_wait(commands, sensor)) {
         return TP_STATUS_BUSY;
     }
     enum sensor_change change = SENSOR_CHANGE_DONE;
-    if (rate_mhz != streams_snapshot(commands->streams, args.stream).descriptor.rate_mhz) {
+    uint32_t rate_mhz = sensor->ops->nearest_rate(sensor, which, args.rate_mhz);
+    struct budget plan = budget_now(commands->streams);
+    if (rate_mhz != plan.stream[args.stream].rate_mhz) {
+        plan.stream[args.stream].rate_mhz = rate_mhz;
+        struct budget_cost cost;
+        uint8_t status = budget_check(commands->streams, &plan, commands->line_bits, &cost);
+        if (status != TP_STATUS_OK) {
+            return refuse_rate(answer, status, cost.needed, cost.available);
+        }
         change = sensor->ops->set_rate(sensor, which, rate_mhz, request->now_us);
     }
     return after_change(commands, request, change, finish_rate, args.stream, 0, answer);

@@ -32,11 +32,40 @@ void sampler_init(struct sampler *sampler, uint8_t stream, uint8_t sample_size, 
     };
 }
 
-void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz)
+static uint32_t period_of(uint32_t rate_mhz)
 {
     ASSERT(rate_mhz != 0);
-    sampler->period_us = 1000000000u / rate_mhz;
-    sampler->latency_us = rate_mhz >= SAMPLER_FAST_MHZ ? SAMPLER_FAST_LATENCY_US : SAMPLER_SLOW_LATENCY_US;
+    return 1000000000u / rate_mhz;
+}
+
+uint32_t sampler_latency(uint32_t wanted_us, uint32_t rate_mhz)
+{
+    if (wanted_us != 0) {
+        return wanted_us;
+    }
+    return rate_mhz >= SAMPLER_FAST_MHZ ? SAMPLER_FAST_LATENCY_US : SAMPLER_SLOW_LATENCY_US;
+}
+
+/* One and a half periods before the bound. */
+static uint32_t close_after(uint32_t latency_us, uint32_t period_us)
+{
+    uint64_t ahead_us = (uint64_t)period_us + period_us / 2u;
+    return latency_us > ahead_us ? (uint32_t)(latency_us - ahead_us) : 0;
+}
+
+uint32_t sampler_batch_samples(uint32_t wanted_latency_us, uint32_t rate_mhz, uint8_t sample_size)
+{
+    uint32_t period_us = period_of(rate_mhz);
+    uint32_t close_us = close_after(sampler_latency(wanted_latency_us, rate_mhz), period_us);
+    uint32_t in_time = (close_us + period_us - 1u) / period_us + 1u;
+    uint32_t fit = SAMPLER_BATCH_BYTES / sample_size;
+    return in_time < fit ? in_time : fit;
+}
+
+void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz)
+{
+    sampler->latency_us = sampler_latency(sampler->wanted_latency_us, rate_mhz);
+    sampler->close_us = close_after(sampler->latency_us, period_of(rate_mhz));
 }
 
 static void close(struct sampler *sampler)
@@ -85,7 +114,7 @@ void sampler_push(struct sampler *sampler, uint64_t time_us, const void *sample)
     copy((uint8_t *)batch + BATCH_HEAD + batch->size, sample, sampler->sample_size);
     batch->size = (uint16_t)(batch->size + sampler->sample_size);
     bool full = batch->size + sampler->sample_size > sampler->capacity;
-    if (full || (uint32_t)(time_us - batch->time_us) + sampler->period_us > sampler->latency_us) {
+    if (full || (uint32_t)(time_us - batch->time_us) >= sampler->close_us) {
         close(sampler);
     }
 }

@@ -3,9 +3,9 @@
  *     slots   [ closed ][ closed ][  open   ][  free   ]      one writer (the sensor's interrupts),
  *              tail ->             head ->                    one reader (the main loop)
  *
- * A batch is closed when the next sample would not fit or would come after the latency bound, and at every
- * hole, every change of descriptor and every interruption: it never spans one. While no slot is free ticks
- * are counted as lost.
+ * A batch is closed when the next sample would not fit or would come after the latency bound (half a period
+ * earlier, so that jitter does not change the number of samples), and at every hole, every change of
+ * descriptor and every interruption: it never spans one. While no slot is free ticks are counted as lost.
  */
 #ifndef APP_SAMPLER_H
 #define APP_SAMPLER_H
@@ -16,8 +16,8 @@
 #include "lib/check.h"
 #include "tp_messages.h"
 
-#define SAMPLER_BATCH_BYTES     240u    /* of samples, SPEC.md "Streams, generations, indexes" */
-#define SAMPLER_FAST_MHZ        500000u /* from this rate on the shorter bound holds */
+#define SAMPLER_BATCH_BYTES     480u    /* of samples, SPEC.md "Streams, generations, indexes" */
+#define SAMPLER_FAST_MHZ        500000u /* from this rate on the shorter default bound holds */
 #define SAMPLER_FAST_LATENCY_US 20000u
 #define SAMPLER_SLOW_LATENCY_US 50000u
 
@@ -44,8 +44,9 @@ struct sampler {
     uint8_t sample_size;
     uint8_t stream;
     volatile uint8_t generation;
-    uint32_t period_us;
-    uint32_t latency_us;
+    uint32_t wanted_latency_us; /* 0: the default for the rate */
+    uint32_t latency_us;        /* in force */
+    uint32_t close_us;          /* age of a batch from which on the next sample would come too late */
     struct batch *open;
     volatile uint8_t head; /* slot to write to */
     volatile uint8_t tail; /* oldest closed slot; head == tail: none */
@@ -61,6 +62,12 @@ void sampler_init(struct sampler *sampler, uint8_t stream, uint8_t sample_size, 
 
 /* Sets the rate without a new generation: before the first sample. */
 void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz);
+
+/* The bound that holds at a rate; `wanted_us` 0: the default. */
+uint32_t sampler_latency(uint32_t wanted_us, uint32_t rate_mhz);
+
+/* Samples of a batch at the nominal rate. */
+uint32_t sampler_batch_samples(uint32_t wanted_latency_us, uint32_t rate_mhz, uint8_t sample_size);
 
 /* Sensor's interrupt, or interrupts masked: */
 void sampler_push(struct sampler *sampler, uint64_t time_us, const void *sample); /* a tick and its sample */

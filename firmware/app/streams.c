@@ -18,6 +18,8 @@ struct stream_snapshot streams_snapshot(const struct streams *streams, uint8_t n
     struct stream_snapshot snapshot = {
         .descriptor = *streams_descriptor(streams, number),
         .generation = streams->stream[number].sampler.generation,
+        .enabled = streams->stream[number].enabled,
+        .latency_us = streams->stream[number].sampler.latency_us,
     };
     hal_irq_restore(state);
     return snapshot;
@@ -25,15 +27,19 @@ struct stream_snapshot streams_snapshot(const struct streams *streams, uint8_t n
 
 static void sample(void *context, uint8_t number, uint64_t time_us, const void *data)
 {
-    struct streams *streams = context;
-    sampler_push(&streams->stream[number].sampler, time_us, data);
+    struct stream *stream = &((struct streams *)context)->stream[number];
+    if (stream->enabled) {
+        sampler_push(&stream->sampler, time_us, data);
+    }
 }
 
 static void lost(void *context, uint8_t number, enum sensor_loss cause, uint32_t ticks)
 {
-    struct streams *streams = context;
-    struct sampler *sampler = &streams->stream[number].sampler;
-    sampler_lose(sampler, cause == SENSOR_LOST_FIFO ? &sampler->lost_fifo : &sampler->lost_bus, ticks);
+    struct stream *stream = &((struct streams *)context)->stream[number];
+    struct sampler *sampler = &stream->sampler;
+    if (stream->enabled) {
+        sampler_lose(sampler, cause == SENSOR_LOST_FIFO ? &sampler->lost_fifo : &sampler->lost_bus, ticks);
+    }
 }
 
 static void changed(void *context, uint8_t number)
@@ -51,6 +57,28 @@ static void interrupted(void *context, uint8_t number)
     struct streams *streams = context;
     uint32_t state = hal_irq_save();
     sampler_interrupt(&streams->stream[number].sampler);
+    hal_irq_restore(state);
+}
+
+void streams_set_enabled(struct streams *streams, uint8_t number, bool enabled)
+{
+    uint32_t state = hal_irq_save();
+    if (streams->stream[number].enabled != enabled) {
+        streams->stream[number].enabled = enabled;
+        changed(streams, number);
+    }
+    hal_irq_restore(state);
+}
+
+void streams_set_latency(struct streams *streams, uint8_t number, uint32_t latency_us)
+{
+    uint32_t state = hal_irq_save();
+    struct sampler *sampler = &streams->stream[number].sampler;
+    uint32_t before_us = sampler->latency_us;
+    sampler->wanted_latency_us = latency_us;
+    if (sampler_latency(latency_us, streams_descriptor(streams, number)->rate_mhz) != before_us) {
+        changed(streams, number);
+    }
     hal_irq_restore(state);
 }
 
@@ -75,4 +103,5 @@ void streams_bind(struct streams *streams, uint8_t number, struct sensor *sensor
     const struct sensor_stream *descriptor = streams_descriptor(streams, number);
     sampler_init(&stream->sampler, number, descriptor->sample_size, generation, memory, slot_count, capacity);
     sampler_set_rate(&stream->sampler, descriptor->rate_mhz);
+    stream->enabled = true;
 }

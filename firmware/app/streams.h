@@ -13,6 +13,7 @@ enum { STREAM_IMU = 0, STREAM_IMU_TEMP = 1, STREAM_MCU_TEMP = 2 };
 struct stream {
     struct sensor *sensor;
     struct sampler sampler;
+    volatile bool enabled; /* by the host: false, it has no ticks */
 };
 
 struct streams {
@@ -24,6 +25,8 @@ struct streams {
 struct stream_snapshot {
     struct sensor_stream descriptor;
     uint8_t generation;
+    bool enabled;
+    uint32_t latency_us; /* in force */
 };
 
 const struct sensor_stream *streams_descriptor(const struct streams *streams, uint8_t number);
@@ -35,6 +38,11 @@ uint8_t streams_which(const struct streams *streams, uint8_t number);
 /* The sink that every sensor of the board feeds; `log` goes where the caller says. */
 struct sensor_sink streams_sink(struct streams *streams,
                                 void (*log)(void *context, enum sensor_log_level level, const char *text));
+
+/* Settings of the host; each makes a new generation where it changes something. A latency of 0 is the default
+ * for the rate. Main loop. */
+void streams_set_enabled(struct streams *streams, uint8_t number, bool enabled);
+void streams_set_latency(struct streams *streams, uint8_t number, uint32_t latency_us);
 
 /* Gives a stream its sensor and its sampler; all sensors are initialised before the first of these. */
 void streams_bind(struct streams *streams, uint8_t number, struct sensor *sensor, uint8_t generation,

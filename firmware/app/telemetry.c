@@ -88,7 +88,7 @@ static void send(struct telemetry *telemetry, enum tp_message_type type, const u
 
 static bool has_room(struct telemetry *telemetry)
 {
-    return bip_ring_used(&telemetry->ring) < TELEMETRY_WAITING &&
+    return bip_ring_used(&telemetry->ring) <= TELEMETRY_WAITING &&
            bip_ring_reserve(&telemetry->ring, TP_ENCODED_MAX) != NULL;
 }
 
@@ -159,6 +159,8 @@ static void send_stream(struct telemetry *telemetry, uint8_t number)
         .name = str(descriptor->name),
         .sensor = str(descriptor->part),
         .fields = {.items = fields, .count = descriptor->field_count},
+        .latency_us = snapshot.latency_us,
+        .enabled = snapshot.enabled ? 1u : 0u,
     };
     send_payload(telemetry, TP_MESSAGE_STREAM,
                  tp_stream_write(telemetry->payload, TELEMETRY_PAYLOAD, &stream));

@@ -27,8 +27,9 @@
 #include "tp_messages.h"
 
 #define TELEMETRY_RING 2048u
-#define TELEMETRY_WAITING                                                                                    \
-    264u /* bytes in the ring above which no further frame is encoded: a full SAMPLES has 260 */
+/* Bytes in the ring above which no further frame is encoded: one full SAMPLES may wait behind the one on the
+ * line. */
+#define TELEMETRY_WAITING TP_ENCODED_SIZE(TP_SAMPLES_SIZE + SAMPLER_BATCH_BYTES)
 #define TELEMETRY_ANSWERS 8u
 #define TELEMETRY_RESULT  (TP_PING_RESULT_SIZE) /* longest result */
 #define TELEMETRY_PAYLOAD 384u /* longest payload but SAMPLES: STREAM of a sensor with some ten fields */

@@ -24,6 +24,9 @@ enum sensor_loss {
     SENSOR_LOST_BUS,  /* the bus failed */
 };
 
+/* What a stream's samples come over; for the budget of the bus. */
+enum sensor_bus { SENSOR_BUS_NONE, SENSOR_BUS_I2C, SENSOR_BUS_SPI, SENSOR_BUSES };
+
 /* One field of a sample: SI value = raw * scale + offset. */
 struct sensor_field {
     enum sensor_field_type type;
@@ -43,7 +46,8 @@ struct sensor_stream {
     uint8_t field_count;
     uint8_t sample_size; /* bytes, fields packed, little-endian */
     uint16_t fifo_depth;
-    uint16_t bus_bits; /* bits on the sensor bus for one sample, framing included */
+    uint16_t bus_bits;   /* bits on the sensor bus for one sample, framing included */
+    enum sensor_bus bus; /* that its samples come over */
     uint32_t rate_mhz;
     uint32_t group_delay_us;
 };

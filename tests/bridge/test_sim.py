@@ -107,7 +107,7 @@ def test_a_frame_at_1_khz_costs_13_bytes_a_sample() -> None:
     host = Host(SimulatedDevice())
     host.run(10)
     frames = [item for item in host.items if isinstance(item, Frame) and item.type == messages.Samples.TYPE]
-    big = [frame for frame in frames if len(frame.payload) == 11 + 240]
+    big = [frame for frame in frames if len(frame.payload) == 11 + 20 * 12]
     assert sum(len(frame.raw) + 1 for frame in big) / (20 * len(big)) <= 13.05
 
 

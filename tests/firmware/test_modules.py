@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from firmware.host_build import Harness
 from telemetry_protocol import encode_frame
 
 SAMPLE = 12
-BATCH = 240
+BATCH = 480
 
 
 # -- transmit ring
@@ -159,6 +160,21 @@ def test_a_batch_holds_the_ticks_it_says_and_spans_no_hole(
         seen += [tick.index for tick in ticks]
     assert seen == [tick.index for tick in model.ticks if tick.value is not None]  # each once, in order, none more
     assert int(modules.ask("sampler expire 0").split()[0]) == len(model.ticks)
+
+
+@pytest.mark.parametrize(
+    ("rate_mhz", "samples"), [(10_000, 1), (104_000, 5), (1_000_000, 20), (500_000, 10), (6_667_000, 40)]
+)
+@pytest.mark.parametrize("off_ppm", [-20_000, 0, 20_000])
+def test_jitter_and_a_fast_or_slow_sensor_do_not_change_the_samples_of_a_frame(
+    modules: Harness, rate_mhz: int, samples: int, off_ppm: int
+) -> None:
+    modules.ask(f"sampler init {SAMPLE} {rate_mhz} 8")
+    period_us = 1e9 / rate_mhz * (1 - off_ppm * 1e-6)
+    for k in range(3 * samples + 1):
+        modules.ask(f"sampler push {round(1000 + k * period_us) + k * 7 % 3} 1")
+    counts = [len(batch[3]) for _ in range(3) if (batch := take(modules)) is not None]
+    assert counts == [samples] * 3
 
 
 def test_a_batch_opened_after_the_clock_was_read_stays_open(modules: Harness) -> None:

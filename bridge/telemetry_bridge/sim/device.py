@@ -417,5 +417,5 @@ class SimulatedDevice:
         for stream in self._streams:
             hertz = (rate_mhz if stream is changed else stream.rate_mhz) / 1000
             size = 2 * len(stream.sensor.fields)
-            total += 10 * hertz * (size + _SAMPLES_FRAMING / stream.sensor.batch_samples)
+            total += 10 * hertz * (size + _SAMPLES_FRAMING / stream.batch_samples)
         return int(total)

@@ -12,7 +12,7 @@ import numpy as np
 from telemetry_bridge.sim.motion import GRAVITY, Array, HandMotion
 from telemetry_protocol import messages, stream_gen
 
-BATCH_BYTES: Final = 240
+BATCH_BYTES: Final = 480
 """SPEC.md, "Streams": a frame is sent when the next sample would not fit in this."""
 FAST_LATENCY_US: Final = 20_000
 SLOW_LATENCY_US: Final = 50_000
@@ -48,9 +48,9 @@ class Sensor:
     noise: tuple[float, ...]
 
     @property
-    def batch_samples(self) -> int:
-        """Samples in a full frame; all fields have two bytes."""
-        return BATCH_BYTES // (2 * len(self.fields))
+    def sample_bytes(self) -> int:
+        """Size of a raw sample; all fields have two bytes."""
+        return 2 * len(self.fields)
 
     def raw(self, time_s: Array, rng: np.random.Generator) -> bytes:
         """Samples at ``time_s`` as they go into a SAMPLES frame."""
@@ -147,8 +147,13 @@ class Stream:
         """Device time at which the open batch is sent: full, or old."""
         if self.is_missing:
             return NEVER_NS
-        full_ns = self.tick_ns(self._open_index + self.sensor.batch_samples - 1)
-        return min(full_ns, self.tick_ns(self._open_index) + self.latency_us * 1000)
+        return self.tick_ns(self._open_index + self.batch_samples - 1)
+
+    @property
+    def batch_samples(self) -> int:
+        """Samples in a frame: those that fit, or that come before the latency bound less half a period."""
+        in_time = math.ceil(self.latency_us * self.rate_mhz / 1e9 - 0.5)
+        return max(1, min(in_time, BATCH_BYTES // self.sensor.sample_bytes))
 
     @property
     def latency_us(self) -> int:
