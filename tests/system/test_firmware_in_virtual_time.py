@@ -94,15 +94,19 @@ def test_set_rate_changes_generation_and_period_and_loses_nothing() -> None:
 def test_samples_wait_for_a_descriptor_that_the_line_lost() -> None:
     desk = streaming()
     lost: list[bytes] = []
+    waiting = [b""]  # the frame that has not ended yet
 
     def without_descriptors(data: bytes) -> bytes:
         """The line loses the next descriptor of the imu."""
-        frames = data.split(b"\0")
-        for number, frame in enumerate(frames[:-1]):
-            if not lost and len(frame) > 2 and frame[1] == messages.Stream.TYPE:
+        if lost:
+            return data
+        *frames, rest = (waiting.pop() + data).split(b"\0")
+        for number, frame in enumerate(frames):
+            if len(frame) > 2 and frame[1] == messages.Stream.TYPE:
                 lost.append(frames.pop(number))
-                break
-        return b"\0".join(frames)
+                return b"\0".join([*frames, rest])
+        waiting.append(rest)
+        return b"".join(frame + b"\0" for frame in frames)
 
     before = batches(desk.events)[-1].generation
     desk.cable = without_descriptors
