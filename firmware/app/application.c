@@ -94,8 +94,9 @@ void application_start_identity(void)
 void application_start_line(void)
 {
     receiver_init(&app.receiver);
-    app.identity.baud = hal_uart_open(BAUD);
+    app.identity.baud = hal_uart_open(BAUD, app.receiver.bytes, sizeof app.receiver.bytes);
     ASSERT(app.identity.baud != 0); /* every board's clock can make the default rate */
+    app.receiver.baud = app.identity.baud;
 }
 
 void application_start_sensors(void)
@@ -145,12 +146,10 @@ void hal_adc_on_reading(struct hal_adc_reading reading)
     mcu_temp_reading(&app.mcu_temp, reading);
 }
 
-void hal_uart_on_byte(uint8_t byte)
+void hal_uart_on_received(uint32_t received, uint32_t end_us)
 {
-    uint32_t now_us = byte == 0 ? (uint32_t)hal_time_us() : 0;
-    if (receiver_push(&app.receiver, byte, now_us)) {
-        hal_post(HAL_EVENT_RX);
-    }
+    receiver_mark(&app.receiver, received, end_us);
+    hal_post(HAL_EVENT_RX);
 }
 
 void hal_uart_on_sent(void)
@@ -169,7 +168,8 @@ void hal_uart_on_drained(void)
 static void handle_commands(uint64_t now_us)
 {
     uint64_t received_us;
-    while (commands_can_take(&app.commands) && receiver_next(&app.receiver, now_us, &received_us)) {
+    while (commands_can_take(&app.commands) &&
+           receiver_next(&app.receiver, hal_uart_received(), now_us, &received_us)) {
         const struct tp_decoder *frame = &app.receiver.decoder;
         commands_handle(&app.commands, frame->type, frame->payload, frame->payload_size, received_us, now_us);
     }

@@ -55,7 +55,7 @@ void health_report(struct health *health, const struct health_sources *sources, 
         .stack_free = (uint16_t)hal_system_stack_free(),
         .supply_mv = sources->mcu_temp->supply_mv,
         .mcu_cdegc = mcu_temp_cdegc(sources->mcu_temp),
-        .rx_overrun = uart.overrun + sources->receiver->dropped,
+        .rx_overrun = uart.overrun,
         .rx_framing = uart.framing,
         .rx_noise = uart.noise,
         .refused_cobs = decoder->damage_cobs,
@@ -67,6 +67,7 @@ void health_report(struct health *health, const struct health_sources *sources, 
         .bus_error = bus.bus,
         .bus_timeout = bus.timeout,
         .bus_recoveries = bus.recoveries,
+        .rx_dropped = sources->receiver->dropped,
     };
     snapshot(sources->streams, sources->telemetry->stream_health);
     telemetry_health(sources->telemetry, &message);

@@ -1,7 +1,11 @@
-/* Bytes from the host, on their way from the UART's interrupt to the main loop.
+/* Bytes from the host, on their way from the UART to the main loop.
  *
- *     bytes    a b c 0 d e 0 f g          one ring, written by the interrupt, read by the main loop
- *     stamps         s     s              one time stamp for each delimiter, in the same order
+ *     bytes   a b c 0 d e 0 f g 0 . .      one ring, written by the hardware, read by the main loop
+ *     marks           |     |     |        how many bytes there were at which time, one for each silence of
+ *                                          the line and each half of the ring
+ *
+ * A delimiter's time is that of the mark behind it less the characters between them: exact when those came
+ * back to back, else late by their gaps, each shorter than a character, for a longer one is a mark.
  */
 #ifndef APP_RECEIVER_H
 #define APP_RECEIVER_H
@@ -12,28 +16,36 @@
 #include "lib/check.h"
 #include "tp_frame.h"
 
-#define RECEIVER_BYTES  512u /* powers of two */
-#define RECEIVER_STAMPS 32u
+#define RECEIVER_BYTES 512u /* powers of two */
+#define RECEIVER_MARKS 16u
+
+struct receiver_mark {
+    uint32_t received; /* bytes */
+    uint32_t end_us;   /* of the last of them; low 32 bits */
+};
 
 struct receiver {
-    uint8_t bytes[RECEIVER_BYTES];
-    volatile uint32_t head; /* written by the interrupt; both count on and wrap by masking */
-    volatile uint32_t tail; /* written by the main loop */
-    uint32_t stamps[RECEIVER_STAMPS];
-    volatile uint32_t stamp_head;
-    volatile uint32_t stamp_tail;
-    volatile uint32_t dropped; /* bytes that found the ring full */
+    volatile uint8_t bytes[RECEIVER_BYTES];
+    struct receiver_mark marks[RECEIVER_MARKS];
+    volatile uint32_t mark_head; /* written by the interrupt; counts on and wraps by masking, as the others */
+    volatile uint32_t mark_tail; /* written by the main loop */
+    volatile bool crowded;       /* a mark found no room */
+    uint32_t read;               /* bytes, of those received */
+    uint32_t dropped;            /* bytes overwritten before they were read */
+    uint32_t baud;               /* of the line, for the length of a character */
     struct tp_decoder decoder;
 };
 
+/* The ring is receiver->bytes. */
 void receiver_init(struct receiver *receiver);
 
-/* UART interrupt. `now_us`: low 32 bits of the device time; only looked at for a delimiter. True for a
- * delimiter. */
-bool receiver_push(struct receiver *receiver, uint8_t byte, uint32_t now_us);
+/* UART interrupt: `received` bytes have come, the last at `end_us`. */
+void receiver_mark(struct receiver *receiver, uint32_t received, uint32_t end_us);
 
 /* Main loop: reads on to the end of the next good frame, which is then in receiver->decoder, and gives the
- * time of its delimiter. False when there is none. Damage is counted in the decoder. */
-bool receiver_next(struct receiver *receiver, uint64_t now_us, uint64_t *received_us) WARN_UNUSED;
+ * time of its delimiter. `received`: bytes in the ring as of now. False when there is none. Damage is counted
+ * in the decoder. */
+bool receiver_next(struct receiver *receiver, uint32_t received, uint64_t now_us,
+                   uint64_t *received_us) WARN_UNUSED;
 
 #endif

@@ -19,7 +19,7 @@
 /* What an interrupt tells the main loop. */
 enum hal_event {
     HAL_EVENT_TICK = 1u << 0,    /* the system tick, each HAL_TICK_US */
-    HAL_EVENT_RX = 1u << 1,      /* a delimiter came in */
+    HAL_EVENT_RX = 1u << 1,      /* bytes came in */
     HAL_EVENT_TX = 1u << 2,      /* a block has left, or the line has drained */
     HAL_EVENT_SAMPLES = 1u << 3, /* a batch of samples is closed */
 };

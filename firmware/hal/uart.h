@@ -7,14 +7,19 @@
 #include <stdint.h>
 
 struct hal_uart_errors {
-    uint32_t overrun; /* bytes lost because the previous one had not been read */
+    uint32_t overrun; /* bytes lost because the hardware had not taken the previous one */
     uint32_t framing; /* stop bit missing */
     uint32_t noise;   /* samples of one bit differed */
 };
 
 /* Opens the line. Returns the rate that the divider makes, or 0, and does nothing, when that is more than 1 %
- * off the wanted one. Main loop, once. */
-uint32_t hal_uart_open(uint32_t baud) __attribute__((warn_unused_result));
+ * off the wanted one. What comes in is written into the ring for ever: byte n, counted from 0, at n modulo
+ * `size`, a power of two up to 32,768. Main loop, once. */
+uint32_t hal_uart_open(uint32_t baud, volatile uint8_t *ring, size_t size)
+    __attribute__((warn_unused_result));
+
+/* Bytes received since hal_uart_open(), modulo 2^32. Any context. */
+uint32_t hal_uart_received(void);
 
 /* Highest rate that this line can make. */
 uint32_t hal_uart_baud_max(void);
@@ -30,10 +35,15 @@ bool hal_uart_drained(void);
 /* Counted since hal_uart_open(). */
 struct hal_uart_errors hal_uart_errors(void);
 
-/* Implemented by the application, called by the port from the UART's interrupts (one priority, so never
- * nested): */
-void hal_uart_on_byte(uint8_t byte); /* a byte came in, damaged or not: the frame check judges it */
-void hal_uart_on_sent(void);         /* the last block is with the hardware; another may be sent at once */
-void hal_uart_on_drained(void);      /* the line is silent: no block was sent from hal_uart_on_sent() */
+/* Implemented by the application, called by the port when the line has fallen silent for a character, and
+ * each time that half the ring is full: `received` bytes have come, damaged or not, the last one at `end_us`
+ * (low 32 bits). Priority 0: keep it and return. The time is that of the stop bit's end, late by the
+ * interrupt's way, 1 to 2 us, and rounded to 1 us; on a line that is never silent late by up to a character
+ * more. Without DMA it comes at the UART's priority, behind each zero byte instead of the silence. */
+void hal_uart_on_received(uint32_t received, uint32_t end_us);
+
+/* Likewise, at the UART's priority, never nested: */
+void hal_uart_on_sent(void);    /* the last block is with the hardware; another may be sent at once */
+void hal_uart_on_drained(void); /* the line is silent: no block was sent from hal_uart_on_sent() */
 
 #endif

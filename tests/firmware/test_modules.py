@@ -188,40 +188,66 @@ def test_a_batch_opened_after_the_clock_was_read_stays_open(modules: Harness) ->
 
 # -- receiver
 
+BAUD = 1_000_000  # a character takes 10 us
+RING, MARKS = 512, 16
+
+
+def put(modules: Harness, data: bytes) -> None:
+    """What the hardware does with bytes from the line."""
+    for byte in data:
+        modules.ask(f"receiver byte {byte}")
+
 
 @settings(deadline=None, max_examples=50)
 @given(
-    frames=st.lists(st.tuples(st.binary(max_size=20), st.integers(0, 2**32 - 1)), max_size=6),
-    later_us=st.integers(-1_000, 10_000),  # the delimiter's interrupt may come after `now` was read
+    bursts=st.lists(
+        st.tuples(st.lists(st.binary(max_size=20), max_size=4), st.binary(max_size=5), st.integers(0, 2**32 - 1)),
+        max_size=6,
+    ),
+    later_us=st.integers(-1_000, 10_000),  # the line may fall silent after `now` was read
 )
 def test_a_frame_has_the_time_of_its_own_delimiter(
-    modules: Harness, frames: list[tuple[bytes, int]], later_us: int
+    modules: Harness, bursts: list[tuple[list[bytes], bytes, int]], later_us: int
 ) -> None:
-    modules.ask("receiver init")
-    for payload, time_us in frames:
-        for byte in b"\x00" + encode_frame(0x40, 0, payload):
-            modules.ask(f"receiver push {byte} {time_us}")
+    """Frames that come back to back, the beginning of another behind them, then silence: a mark."""
+    modules.ask(f"receiver init {BAUD}")
+    for payloads, rest, time_us in bursts:
+        frames = [b"\x00" + encode_frame(0x40, 0, payload) for payload in payloads]
+        tail = rest.replace(b"\x00", b"\x01")
+        put(modules, b"".join(frames) + tail)
+        modules.ask(f"receiver mark {time_us}")
         now_us = 7 * 2**32 + time_us + later_us  # the clock has wrapped its low half several times
-        assert modules.ask(f"receiver next {now_us}") == f"64 {now_us - later_us} {len(payload)}"
+        for number, payload in enumerate(payloads):
+            behind = len(tail) + sum(len(frame) for frame in frames[number + 1 :])
+            assert modules.ask(f"receiver next {now_us}") == f"64 {now_us - later_us - 10 * behind} {len(payload)}"
     assert modules.ask("receiver next 0") == "-"
 
 
-def test_bytes_beyond_the_receive_ring_are_counted(modules: Harness) -> None:
-    modules.ask("receiver init")
-    dropped = [int(modules.ask("receiver push 1 0")) for _ in range(600)]
-    assert dropped[511] == 0
-    assert dropped[-1] == 600 - 512
+def test_bytes_that_were_overwritten_are_counted_and_the_rest_survives(modules: Harness) -> None:
+    modules.ask(f"receiver init {BAUD}")
+    frame = b"\x00" + encode_frame(0x40, 0, b"abc")
+    for number in range(3):  # half a ring each: the third overwrites the first
+        put(modules, bytes(RING // 2 - len(frame)) + frame)
+        modules.ask(f"receiver mark {1000 * number}")
+    assert [modules.ask("receiver next 5000") for _ in range(3)] == ["64 1000 3", "64 2000 3", "-"]
+    assert modules.ask("receiver dropped") == f"{RING // 2}"
+    put(modules, frame)
+    modules.ask("receiver mark 6000")
+    assert modules.ask("receiver next 6000") == "64 6000 3"
+    assert modules.ask("receiver dropped") == f"{RING // 2}"
 
 
-def test_delimiters_beyond_their_time_stamps_are_counted_and_the_rest_survives(modules: Harness) -> None:
-    modules.ask("receiver init")
-    for _ in range(40):
-        modules.ask("receiver push 0 5")
-    assert int(modules.ask("receiver push 1 5")) == 40 - 32
-    assert modules.ask("receiver next 10") == "-"
-    for byte in b"\x00" + encode_frame(0x40, 0, b"abc"):
-        modules.ask(f"receiver push {byte} 77")
-    assert modules.ask("receiver next 80") == "64 77 3"
+def test_a_frame_behind_more_silences_than_are_kept_is_read_and_late_at_most(modules: Harness) -> None:
+    modules.ask(f"receiver init {BAUD}")
+    for number in range(MARKS + 3):
+        put(modules, b"\x00" + encode_frame(0x40, 0, b""))
+        modules.ask(f"receiver mark {100 * number}")
+    taken = [modules.ask("receiver next 5000").split() for _ in range(MARKS + 3)]
+    assert [int(time_us) for _, time_us, _ in taken[:MARKS]] == [100 * number for number in range(MARKS)]
+    size = len(b"\x00" + encode_frame(0x40, 0, b""))
+    assert [int(time_us) for _, time_us, _ in taken[MARKS:]] == [5000 - 10 * size * left for left in (2, 1, 0)]
+    assert modules.ask("receiver next 5000") == "-"
+    assert modules.ask("receiver dropped") == "0"
 
 
 # -- log

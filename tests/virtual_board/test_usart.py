@@ -13,7 +13,9 @@ SR, DR, BRR, CR1, CR2, CR3 = (0x4000_4400 + offset for offset in range(0, 0x18, 
 TXE, TC, RXNE, IDLE, ORE, NF, FE = 1 << 7, 1 << 6, 1 << 5, 1 << 4, 1 << 3, 1 << 2, 1 << 1
 UE, TE, RE, RXNEIE, TCIE, TXEIE, IDLEIE = 1 << 13, 1 << 3, 1 << 2, 1 << 5, 1 << 6, 1 << 7, 1 << 4
 IRQ = 38
-STREAM6 = 0x4002_6000 + 0x10 + 0x18 * 6
+DMAR, EIE = 1 << 6, 1 << 0
+STREAM5, STREAM6 = (0x4002_6000 + 0x10 + 0x18 * stream for stream in (5, 6))
+RING = 0x2000_8000
 DMA_HISR, DMA_HIFCR = 0x4002_6004, 0x4002_600C
 PCLK = 16_000_000
 
@@ -232,18 +234,84 @@ def test_noise_towards_the_host_damages_exactly_as_many_bytes(uart: Probe) -> No
     assert sum(bin(byte).count("1") for byte in received) == 5
 
 
-def test_reception_by_circular_dma(uart: Probe) -> None:
-    stream5 = 0x4002_6000 + 0x10 + 0x18 * 5
-    uart.write(CR3, 1 << 6)
-    uart.write(stream5 + 0x08, DR)
-    uart.write(stream5 + 0x0C, 0x2000_8000)
-    uart.write(stream5 + 0x04, 4)
-    uart.write(stream5, 4 << 25 | 1 << 10 | 1 << 8 | 1)
-    uart.board.uart.send(b"abcdef")
-    uart.pass_us(7 * frame_us(139))
-    assert uart.machine.memory.read(0x2000_8000, 4) == b"efcd"
-    assert uart.read(stream5 + 0x04) == 2
-    assert uart.read(DMA_HISR) >> 6 & 0x30 == 0x30, "half and whole"
+@pytest.fixture
+def ring(uart: Probe) -> Probe:
+    """Reception into a ring of four bytes at RING, with the interrupts of half and whole (9.3.8, 19.3.13)."""
+    uart.write(CR3, DMAR | EIE)
+    uart.write(STREAM5 + 0x08, DR)
+    uart.write(STREAM5 + 0x0C, RING)
+    uart.write(STREAM5 + 0x04, 4)
+    uart.write(STREAM5, 4 << 25 | 1 << 10 | 1 << 8 | 1 << 4 | 1 << 3 | 1)
+    return uart
+
+
+def test_reception_by_circular_dma(ring: Probe) -> None:
+    """NDTR is reloaded at the end and can be read at any time (RM0383 9.3.8, 9.5.6)."""
+    counts = []
+    for byte in b"abcdef":
+        ring.board.uart.send(bytes((byte,)))
+        ring.pass_us(frame_us(139) + 1)
+        counts.append((ring.read(STREAM5 + 0x04), ring.read(DMA_HISR) >> 6 & 0x3D))
+        ring.write(DMA_HIFCR, 0x3D << 6)
+    half, whole = 0x10, 0x20
+    assert counts == [(3, 0), (2, half), (1, 0), (4, whole), (3, 0), (2, half)]
+    assert ring.machine.memory.read(RING, 4) == b"efcd"
+
+
+def test_half_and_whole_of_a_ring_interrupt(ring: Probe) -> None:
+    moments = []
+    ring.board.uart.send(b"abcdefgh")
+    for _ in range(4):
+        moments.append(ring.wait(lambda: ring.line(16)))
+        ring.write(DMA_HIFCR, 0x3D << 6)
+        assert not ring.line(16)
+    assert moments == [pytest.approx(2 * frame_us(139), abs=0.2)] * 4
+
+
+def test_idle_interrupts_behind_data_that_dma_took(ring: Probe) -> None:
+    ring.set(CR1, IDLEIE)
+    for text in (b"ab", b"c"):
+        ring.board.uart.send(text)
+        assert ring.wait(lambda: ring.line(IRQ)) == pytest.approx((len(text) + 1) * frame_us(139), abs=0.3)
+        assert ring.read(SR) & (IDLE | RXNE) == IDLE
+        ring.read(DR)
+        assert not ring.line(IRQ)
+        ring.pass_us(500)
+        assert not ring.read(SR) & IDLE, "not again before RXNE has been set (19.6.1)"
+
+
+def test_dma_s_own_read_of_dr_ends_what_sr_has_shown(ring: Probe) -> None:
+    """The software sequence "SR, then DR" (19.6.1) does not ask who reads DR."""
+    ring.board.uart.send(b"a")
+    ring.wait(lambda: ring.read(SR) & IDLE)
+    ring.board.uart.send(b"b")
+    ring.pass_us(1.5 * frame_us(139))
+    assert not ring.read(SR) & IDLE
+
+
+@pytest.mark.parametrize(("enabled", "interrupts"), [(True, True), (False, False)])
+def test_errors_of_reception_by_dma_interrupt_by_eie(ring: Probe, enabled: bool, interrupts: bool) -> None:
+    """FE, ORE and NF with DMAR: CR3.EIE (19.6.6); the character is transferred all the same (19.3.3)."""
+    ring.write(CR3, DMAR | (EIE if enabled else 0))
+    ring.board.uart.noise(to_board=1)
+    ring.board.uart.send(b"\x00b")
+    ring.pass_us(1.5 * frame_us(139))
+    assert ring.line(IRQ) == interrupts
+    assert ring.read(SR) & (NF | RXNE) == NF
+    ring.read(DR)
+    assert ring.read(SR) & NF == 0
+    assert not ring.line(IRQ)
+    ring.pass_us(frame_us(139))
+    assert ring.read(STREAM5 + 0x04) == 2
+
+
+def test_a_ring_without_dmar_overruns(ring: Probe) -> None:
+    ring.write(CR3, EIE)
+    ring.board.uart.send(b"ab")
+    ring.pass_us(3 * frame_us(139))
+    assert ring.read(SR) & ORE
+    assert ring.read(STREAM5 + 0x04) == 4
+    assert not ring.line(IRQ), "EIE is for DMAR (19.6.6)"
 
 
 def test_a_pin_that_is_not_given_to_the_usart_stays_silent(uart: Probe) -> None:

@@ -97,8 +97,10 @@ struct dma {
 #define DMA2                       ((struct dma *)0x40026400u)
 #define DMA_SxCR_EN                BIT(0)
 #define DMA_SxCR_TEIE              BIT(2)
+#define DMA_SxCR_HTIE              BIT(3)
 #define DMA_SxCR_TCIE              BIT(4)
 #define DMA_SxCR_DIR_TO_PERIPHERAL (1u << 6)
+#define DMA_SxCR_CIRC              BIT(8)
 #define DMA_SxCR_MINC              BIT(10)
 #define DMA_SxCR_PL_HIGH           (2u << 16)
 #define DMA_SxCR_CHSEL_Pos         25u
@@ -120,15 +122,19 @@ struct usart {
 #define USART_SR_FE      BIT(1)
 #define USART_SR_NF      BIT(2)
 #define USART_SR_ORE     BIT(3)
+#define USART_SR_IDLE    BIT(4)
 #define USART_SR_RXNE    BIT(5)
 #define USART_SR_TC      BIT(6)
 #define USART_SR_TXE     BIT(7)
 #define USART_CR1_RE     BIT(2)
 #define USART_CR1_TE     BIT(3)
+#define USART_CR1_IDLEIE BIT(4)
 #define USART_CR1_RXNEIE BIT(5)
 #define USART_CR1_TCIE   BIT(6)
 #define USART_CR1_TXEIE  BIT(7)
 #define USART_CR1_UE     BIT(13)
+#define USART_CR3_EIE    BIT(0)
+#define USART_CR3_DMAR   BIT(6)
 #define USART_CR3_DMAT   BIT(7)
 
 /* ---- I2C, RM0383 18.6 / RM0090 27.6 */
@@ -230,6 +236,7 @@ enum irq {
     IRQ_EXTI3 = 9,
     IRQ_EXTI4 = 10,
     IRQ_DMA1_STREAM0 = 11,
+    IRQ_DMA1_STREAM5 = 16,
     IRQ_DMA1_STREAM6 = 17,
     IRQ_ADC = 18,
     IRQ_EXTI9_5 = 23,
@@ -238,6 +245,8 @@ enum irq {
     IRQ_USART1 = 37,
     IRQ_USART2 = 38,
     IRQ_EXTI15_10 = 40,
+    IRQ_DMA2_STREAM1 = 57,
+    IRQ_DMA2_STREAM5 = 68,
     IRQ_DMA2_STREAM6 = 69,
     IRQ_DMA2_STREAM7 = 70,
     IRQ_USART6 = 71,

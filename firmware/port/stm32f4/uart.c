@@ -1,11 +1,17 @@
-/* UART: transmission by DMA (or by interrupt, on an emulator without DMA), reception by interrupt.
+/* UART by DMA in both directions; by interrupts on an emulator without DMA. RM0383 19.3, RM0090 30.3.
  *
  *     hal_uart_send -> [DMA moves the block] -> transfer complete: hal_uart_on_sent
  *         hal_uart_on_sent calls hal_uart_send again: the line has no gap
  *         it does not: wait for TC -> hal_uart_on_drained
  *
- * At transfer complete the last two bytes are still in the data and the shift register. RM0383 19.3,
- * RM0090 30.3.
+ * At transfer complete the last two bytes are still in the data and the shift register.
+ *
+ *     line  [ring, written by DMA for ever] -> half, end of the ring, line idle: hal_uart_on_received
+ *
+ * Idle is seen one character after the last stop bit, and not again before another character (19.6.1).
+ *
+ * Priorities: USART and reception stamp at 0; what transmission has to say comes at the UART's own, from the
+ * interrupt of its DMA stream, which the USART's pends by software.
  */
 #include "hal/uart.h"
 
@@ -14,6 +20,7 @@
 #include "dma.h"
 #include "gpio.h"
 #include "hal/system.h"
+#include "hal/time.h"
 #include "lib/check.h"
 #include "nvic.h"
 #include "rcc.h"
@@ -29,9 +36,11 @@
 #define HW_FUNCTION     7
 #define HW_DMA          DMA2
 #define HW_DMA_ENABLE   RCC_AHB1ENR_DMA2EN
-#define HW_DMA_STREAM   7
 #define HW_DMA_CHANNEL  4u
-#define HW_DMA_IRQ      IRQ_DMA2_STREAM7
+#define HW_TX_STREAM    7
+#define HW_TX_IRQ       IRQ_DMA2_STREAM7
+#define HW_RX_STREAM    5
+#define HW_RX_IRQ       IRQ_DMA2_STREAM5
 #elif BOARD_UART == 2
 #define HW              USART2
 #define HW_IRQ          IRQ_USART2
@@ -40,9 +49,11 @@
 #define HW_FUNCTION     7
 #define HW_DMA          DMA1
 #define HW_DMA_ENABLE   RCC_AHB1ENR_DMA1EN
-#define HW_DMA_STREAM   6
 #define HW_DMA_CHANNEL  4u
-#define HW_DMA_IRQ      IRQ_DMA1_STREAM6
+#define HW_TX_STREAM    6
+#define HW_TX_IRQ       IRQ_DMA1_STREAM6
+#define HW_RX_STREAM    5
+#define HW_RX_IRQ       IRQ_DMA1_STREAM5
 #elif BOARD_UART == 6
 #define HW              USART6
 #define HW_IRQ          IRQ_USART6
@@ -51,20 +62,28 @@
 #define HW_FUNCTION     8
 #define HW_DMA          DMA2
 #define HW_DMA_ENABLE   RCC_AHB1ENR_DMA2EN
-#define HW_DMA_STREAM   6
 #define HW_DMA_CHANNEL  5u
-#define HW_DMA_IRQ      IRQ_DMA2_STREAM6
+#define HW_TX_STREAM    6
+#define HW_TX_IRQ       IRQ_DMA2_STREAM6
+#define HW_RX_STREAM    1
+#define HW_RX_IRQ       IRQ_DMA2_STREAM1
 #else
 #error "BOARD_UART: no such UART in this port"
 #endif
 
-#define OVERSAMPLING 16u
+#define OVERSAMPLING       16u
+#define BITS_PER_CHARACTER 10u
 
 static struct {
     struct hal_uart_errors errors;
+    volatile uint8_t *ring;
+    uint32_t ring_size;
+    volatile uint32_t received; /* bytes, at the last hal_uart_on_received(); in the ring at their number */
+    uint32_t character_us;
     const uint8_t *next; /* interrupt-driven only */
     size_t left;
     volatile bool sending;
+    volatile bool drained; /* seen by the USART's interrupt, not yet told */
     bool dma;
 } uart;
 
@@ -79,27 +98,52 @@ static uint32_t divider_for(uint32_t baud)
     return off <= baud / 100u ? divider : 0;
 }
 
-uint32_t hal_uart_open(uint32_t baud)
+static uint32_t set_divider(uint32_t divider)
 {
+    uint32_t actual = HW_CLOCK_HZ / divider;
+    HW->BRR = divider; /* mantissa and fraction of 16ths: the divider itself */
+    uart.character_us = (BITS_PER_CHARACTER * 1000000u + actual / 2u) / actual;
+    return actual;
+}
+
+static void start_dma(void)
+{
+    struct dma_stream *rx = &HW_DMA->S[HW_RX_STREAM];
+    HW_DMA->S[HW_TX_STREAM].PAR = (uint32_t)&HW->DR;
+    rx->PAR = (uint32_t)&HW->DR;
+    rx->M0AR = (uint32_t)uart.ring;
+    rx->NDTR = uart.ring_size;
+    rx->CR = HW_DMA_CHANNEL << DMA_SxCR_CHSEL_Pos | DMA_SxCR_PL_HIGH | DMA_SxCR_MINC | DMA_SxCR_CIRC |
+             DMA_SxCR_HTIE | DMA_SxCR_TCIE | DMA_SxCR_TEIE | DMA_SxCR_EN;
+    HW->CR3 = USART_CR3_DMAT | USART_CR3_DMAR | USART_CR3_EIE;
+    HW->CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_IDLEIE;
+    nvic_enable(HW_IRQ, PRIORITY_STAMP);
+    nvic_enable(HW_RX_IRQ, PRIORITY_STAMP);
+    nvic_enable(HW_TX_IRQ, PRIORITY_UART);
+}
+
+uint32_t hal_uart_open(uint32_t baud, volatile uint8_t *ring, size_t size)
+{
+    ASSERT(size >= 2 && size <= 0x8000u && (size & (size - 1u)) == 0);
     uint32_t divider = divider_for(baud);
     if (divider == 0) {
         return 0;
     }
     uart.dma = hal_system()->tx_dma;
+    uart.ring = ring;
+    uart.ring_size = size;
     gpio_alternate(BOARD_UART_TX, HW_FUNCTION, false, GPIO_FLOATING);
     gpio_alternate(BOARD_UART_RX, HW_FUNCTION, false, GPIO_PULL_UP); /* an open line is silent */
     HW_CLOCK_ENABLE;
     rcc_enable(&RCC->AHB1ENR, HW_DMA_ENABLE);
-
-    HW->BRR = divider; /* mantissa and fraction of 16ths: the divider itself */
-    HW->CR3 = uart.dma ? USART_CR3_DMAT : 0u;
-    HW->CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE;
-    nvic_enable(HW_IRQ, PRIORITY_UART);
+    uint32_t actual = set_divider(divider);
     if (uart.dma) {
-        HW_DMA->S[HW_DMA_STREAM].PAR = (uint32_t)&HW->DR;
-        nvic_enable(HW_DMA_IRQ, PRIORITY_UART);
+        start_dma();
+    } else {
+        HW->CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE;
+        nvic_enable(HW_IRQ, PRIORITY_UART);
     }
-    return HW_CLOCK_HZ / divider;
+    return actual;
 }
 
 uint32_t hal_uart_baud_max(void)
@@ -107,13 +151,20 @@ uint32_t hal_uart_baud_max(void)
     return HW_CLOCK_HZ / OVERSAMPLING;
 }
 
+struct hal_uart_errors hal_uart_errors(void)
+{
+    return uart.errors;
+}
+
+/* ---- transmission */
+
 void hal_uart_send(const uint8_t *data, size_t n)
 {
     ASSERT(!uart.sending && n != 0 && n <= 0xFFFFu);
     uart.sending = true;
     if (uart.dma) {
-        struct dma_stream *stream = &HW_DMA->S[HW_DMA_STREAM];
-        dma_clear(HW_DMA, HW_DMA_STREAM);
+        struct dma_stream *stream = &HW_DMA->S[HW_TX_STREAM];
+        dma_clear(HW_DMA, HW_TX_STREAM);
         HW->SR = ~USART_SR_TC; /* RM0383 19.3.13: cleared before the transfer starts */
         stream->M0AR = (uint32_t)data;
         stream->NDTR = n;
@@ -133,11 +184,6 @@ bool hal_uart_drained(void)
     return !uart.sending && (HW->SR & USART_SR_TC) != 0;
 }
 
-struct hal_uart_errors hal_uart_errors(void)
-{
-    return uart.errors;
-}
-
 static void block_sent(void)
 {
     uart.sending = false;
@@ -147,25 +193,112 @@ static void block_sent(void)
     }
 }
 
-void uart_dma_isr(void)
+static void tell_drained(void)
 {
-    uint32_t flags = dma_flags(HW_DMA, HW_DMA_STREAM);
-    dma_clear(HW_DMA, HW_DMA_STREAM);
+    if (!uart.sending) {
+        hal_uart_on_drained();
+    }
+}
+
+void uart_tx_dma_isr(void)
+{
+    uint32_t flags = dma_flags(HW_DMA, HW_TX_STREAM);
+    dma_clear(HW_DMA, HW_TX_STREAM);
     ASSERT((flags & DMA_TEIF) == 0); /* a transfer error means a wrong address */
     if ((flags & DMA_TCIF) != 0) {
         block_sent();
     }
+    if (uart.drained) {
+        uart.drained = false;
+        tell_drained();
+    }
 }
 
-static void receive(uint32_t status)
+/* ---- reception */
+
+uint32_t hal_uart_received(void)
 {
-    /* reading SR, then DR, clears all of these */
-    uint8_t byte = (uint8_t)HW->DR;
+    uint32_t received = uart.received;
+    if (!uart.dma) {
+        return received;
+    }
+    uint32_t at = uart.ring_size - HW_DMA->S[HW_RX_STREAM].NDTR;
+    return received + ((at - received) & (uart.ring_size - 1u));
+}
+
+static void count_errors(uint32_t status)
+{
     uart.errors.overrun += (status & USART_SR_ORE) != 0;
     uart.errors.framing += (status & USART_SR_FE) != 0;
     uart.errors.noise += (status & USART_SR_NF) != 0;
-    if ((status & USART_SR_RXNE) != 0) {
-        hal_uart_on_byte(byte);
+}
+
+static void report_received(uint32_t end_us)
+{
+    uint32_t received = hal_uart_received();
+    uart.received = received;
+    hal_uart_on_received(received, end_us);
+}
+
+void uart_rx_dma_isr(void)
+{
+    uint32_t now_us = (uint32_t)hal_time_us();
+    uint32_t flags = dma_flags(HW_DMA, HW_RX_STREAM);
+    dma_clear(HW_DMA, HW_RX_STREAM);
+    ASSERT((flags & DMA_TEIF) == 0);
+    report_received(now_us);
+}
+
+/* DMA has long taken the byte that an error came with, and the next one is 3.3 us or more away: reading DR
+ * takes none. */
+static void stamp(uint32_t status)
+{
+    uint32_t now_us = (uint32_t)hal_time_us();
+    (void)HW->DR; /* after SR: clears IDLE and the errors */
+    count_errors(status);
+    if ((status & USART_SR_IDLE) != 0) {
+        report_received(now_us - uart.character_us);
+    }
+}
+
+static void receive_byte(uint32_t status)
+{
+    uint8_t byte = (uint8_t)HW->DR; /* after SR: clears the errors too */
+    count_errors(status);
+    if ((status & USART_SR_RXNE) == 0) {
+        return;
+    }
+    uint32_t received = uart.received;
+    uart.ring[received & (uart.ring_size - 1u)] = byte;
+    uart.received = ++received;
+    if (byte == 0 || (received & (uart.ring_size / 2u - 1u)) == 0) {
+        hal_uart_on_received(received, (uint32_t)hal_time_us());
+    }
+}
+
+static void send_byte(void)
+{
+    while (uart.left != 0 && (HW->SR & USART_SR_TXE) != 0) {
+        HW->DR = *uart.next++;
+        uart.left--;
+    }
+    if (uart.left == 0) {
+        HW->CR1 &= ~USART_CR1_TXEIE;
+        block_sent();
+    }
+}
+
+static void without_dma(uint32_t status, uint32_t enabled)
+{
+    if ((status & (USART_SR_RXNE | USART_SR_ORE)) != 0) {
+        receive_byte(status);
+    }
+    if ((enabled & USART_CR1_TXEIE) != 0) {
+        send_byte();
+    }
+    if ((enabled & USART_CR1_TCIE) != 0 && (status & USART_SR_TC) != 0) {
+        HW->CR1 &= ~USART_CR1_TCIE;
+        tell_drained();
     }
 }
 
@@ -173,23 +306,16 @@ void uart_isr(void)
 {
     uint32_t status = HW->SR;
     uint32_t enabled = HW->CR1;
-    if ((status & (USART_SR_RXNE | USART_SR_ORE)) != 0) {
-        receive(status);
+    if (!uart.dma) {
+        without_dma(status, enabled);
+        return;
     }
-    if ((enabled & USART_CR1_TXEIE) != 0) {
-        while (uart.left != 0 && (HW->SR & USART_SR_TXE) != 0) {
-            HW->DR = *uart.next++;
-            uart.left--;
-        }
-        if (uart.left == 0) {
-            HW->CR1 &= ~USART_CR1_TXEIE;
-            block_sent();
-        }
+    if ((status & (USART_SR_IDLE | USART_SR_ORE | USART_SR_FE | USART_SR_NF)) != 0) {
+        stamp(status);
     }
     if ((enabled & USART_CR1_TCIE) != 0 && (status & USART_SR_TC) != 0) {
-        HW->CR1 &= ~USART_CR1_TCIE;
-        if (!uart.sending) {
-            hal_uart_on_drained();
-        }
+        HW->CR1 &= ~USART_CR1_TCIE; /* who sets it again meanwhile waits for a later TC and means it */
+        uart.drained = true;
+        nvic_pend(HW_TX_IRQ);
     }
 }

@@ -49,6 +49,9 @@ static struct {
     bool stuck;
     bool refuse;
     uint32_t baud;
+    volatile uint8_t *ring;
+    size_t ring_size;
+    uint32_t received;
     const uint8_t *block;
     size_t block_size;
     const struct transfer *transfer;
@@ -152,9 +155,15 @@ bool hal_fault_is_fresh(void)
     return false;
 }
 
-uint32_t hal_uart_open(uint32_t baud)
+uint32_t hal_uart_open(uint32_t baud, volatile uint8_t *ring, size_t size)
 {
+    board.ring = ring;
+    board.ring_size = size;
     return board.baud != 0 ? board.baud : baud;
+}
+uint32_t hal_uart_received(void)
+{
+    return board.received;
 }
 uint32_t hal_uart_baud_max(void)
 {
@@ -308,6 +317,15 @@ static void sent(void)
     }
 }
 
+static void run_main_loop(void)
+{
+    while (board.events != 0) {
+        uint32_t events = board.events;
+        board.events = 0;
+        application_handle(events);
+    }
+}
+
 static void execute(const char *line)
 {
     static uint8_t bytes[65536];
@@ -331,7 +349,11 @@ static void execute(const char *line)
     } else if (strncmp(line, "rx ", 3) == 0) {
         size_t n = parse_hex(line + 3, bytes, sizeof bytes);
         for (size_t i = 0; i < n; i++) {
-            hal_uart_on_byte(bytes[i]);
+            board.ring[board.received++ % board.ring_size] = bytes[i];
+            if (board.received % (board.ring_size / 2u) == 0 || i + 1u == n) {
+                hal_uart_on_received(board.received, (uint32_t)board.now_us);
+                run_main_loop();
+            }
         }
     } else if (sscanf(line, "adc %u %u", &a, &b) == 2) {
         board.converting = false;
@@ -365,11 +387,7 @@ int main(void)
     static char line[131072];
     while (fgets(line, sizeof line, stdin) != NULL) {
         execute(line);
-        while (board.events != 0) {
-            uint32_t events = board.events;
-            board.events = 0;
-            application_handle(events);
-        }
+        run_main_loop();
         if (board.masked != 0) {
             assert_failed(); /* interrupts left masked */
         }

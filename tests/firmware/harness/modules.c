@@ -112,16 +112,22 @@ static void sampler_command(const char *command, unsigned long long a, unsigned 
 
 static struct receiver receiver;
 
-/* receiver init | push BYTE TIME | next NOW */
-static void receiver_command(const char *command, unsigned long long a, unsigned long b)
+static uint32_t received;
+
+/* receiver init BAUD | byte BYTE | mark TIME | next NOW */
+static void receiver_command(const char *command, unsigned long long a)
 {
     if (strcmp(command, "init") == 0) {
         receiver_init(&receiver);
-    } else if (strcmp(command, "push") == 0) {
-        (void)receiver_push(&receiver, (uint8_t)a, (uint32_t)b);
+        receiver.baud = (uint32_t)a;
+        receiver.read = received = UINT32_MAX - 700u; /* about to wrap */
+    } else if (strcmp(command, "byte") == 0) {
+        receiver.bytes[received++ % RECEIVER_BYTES] = (uint8_t)a;
+    } else if (strcmp(command, "mark") == 0) {
+        receiver_mark(&receiver, received, (uint32_t)a);
     } else if (strcmp(command, "next") == 0) {
         uint64_t received_us;
-        if (!receiver_next(&receiver, a, &received_us)) {
+        if (!receiver_next(&receiver, received, a, &received_us)) {
             printf("-\n");
             return;
         }
@@ -173,7 +179,7 @@ int main(void)
         } else if (strcmp(module, "log") == 0) {
             log_command(command, a);
         } else if (strcmp(module, "receiver") == 0) {
-            receiver_command(command, a, b);
+            receiver_command(command, a);
         } else {
             return 2;
         }

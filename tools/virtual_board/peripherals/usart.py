@@ -72,6 +72,7 @@ class Usart(Peripheral):
     def _clear(self) -> None:
         self._rx_flags = 0
         self._rx_data = 0
+        self._data_since_idle = False
         self._seen = 0
         self._complete = True
         self._sending = False
@@ -173,29 +174,33 @@ class Usart(Peripheral):
     # ----------------------------------------------------------------------- receiver
 
     def receive(self, byte: int, errors: int = 0) -> None:
-        """A character has arrived: `errors` has bit 1 for a missing stop bit and bit 2 for noise."""
+        """A character has arrived: `errors` has bit 1 for a missing stop bit and bit 2 for noise. One that finds the
+        last unread is lost and leaves ORE (RM0383 19.3.3)."""
         if not self.receiving:
             return
-        self._rx_flags &= ~_IDLE if self._rx_flags & _IDLE and self._seen & _IDLE else -1
-        if self._rx_flags & _RXNE:
-            self._rx_flags |= _ORE
-        else:
+        self._data_since_idle = True
+        new = _ORE if self._rx_flags & _RXNE else _RXNE | errors & (_FE | _NE)
+        if not new & _ORE:
             self._rx_data = byte
-            self._rx_flags |= _RXNE | errors & (_FE | _NE)
-            self._serve_rx_dma()
+        self._rx_flags |= new
+        self._seen &= ~new
+        self._serve_rx_dma()
         self._drive()
 
     def line_idle(self) -> None:
-        """The receive line has been idle for one character after data."""
-        if self.receiving:
+        """The receive line has been idle for one character. IDLE is not set again before RXNE has been (RM0383
+        19.6.1)."""
+        if self.receiving and self._data_since_idle:
+            self._data_since_idle = False
             self._rx_flags |= _IDLE
+            self._seen &= ~_IDLE
             self._drive()
 
     def _serve_rx_dma(self) -> None:
+        """The stream reads DR as software would: RXNE goes, and with it the flags that SR has shown before."""
         stream = self.rx_dma.stream
         if stream is not None and self.registers[_CR3] & _DMAR and self._rx_flags & _RXNE:
-            self._rx_flags &= ~_RXNE
-            stream.push(bytes((self._rx_data,)))
+            stream.push(bytes((self._take_data(),)))
 
     # ---------------------------------------------------------------------- registers
 
@@ -224,10 +229,14 @@ class Usart(Peripheral):
         self._update()
 
     def _read_dr(self) -> int:
-        """Clears RXNE, and those of ORE, NF, FE, IDLE that SR showed before."""
+        data = self._take_data()
+        self._drive()
+        return data
+
+    def _take_data(self) -> int:
+        """Clears RXNE, and those of ORE, NF, FE, IDLE that SR showed before (RM0383 19.6.1)."""
         self._rx_flags &= ~(_RXNE | self._seen & (_ERRORS | _IDLE))
         self._seen &= ~(_ERRORS | _IDLE | _RXNE)
-        self._drive()
         return self._rx_data
 
     def _write_cr1(self, value: int) -> None:
