@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from virtual_board import BOARDS, Hand
-from virtual_board.sensors.mpu6050 import Mpu6050
-from virtual_board.testing import IDLE, Probe, Run
+from virtual_board import BOARDS, Hand, Still, VirtualBoard
+from virtual_board.sensors.mpu import Mpu
+from virtual_board.testing import IDLE, Probe, Run, compile_program
 
 # samples noise sources, memory and the line for a while
 BUSY = """
@@ -86,7 +89,7 @@ def test_without_the_key_there_is_no_reset(run: Run) -> None:
 
 def test_the_sensor_keeps_its_registers_over_a_reset_of_the_microcontroller(run: Run) -> None:
     probe: Probe = run(IDLE, 30_000)
-    imu: Mpu6050 = probe.board.imu
+    imu: Mpu = probe.board.imu
     for values in ((0x6B, 1), (0x1B, 0x18)):
         assert imu.start(read=False)
         for byte in values:
@@ -130,6 +133,54 @@ def test_taking_the_imu_off_and_putting_it_back_is_a_power_on(run: Run) -> None:
     assert not board.imu.start(read=False), "starting up"
     board.run(0.025)
     assert board.imu.start(read=False)
+
+
+def test_several_parts_share_the_i2c_bus(programs: Path) -> None:
+    elf = compile_program(IDLE, programs)
+    board = VirtualBoard(
+        elf, parts=("tmp117@0x49", "lm75", "mpu6500@0x69", "mpu6050"), motion=Still(temperature_c=19.5)
+    )
+    board.run(1.5)
+    bus, answers = board.i2c_bus, {}
+    for address, register in ((0x49, 0x0F), (0x48, 3), (0x69, 0x75), (0x68, 0x75), (0x49, 0), (0x48, 0)):
+        assert bus.start(address, read=False)
+        bus.write(register)
+        assert bus.start(address, read=True)
+        answers[address, register] = bus.read_block(2)
+        bus.stop()
+    assert answers[0x49, 0x0F] == b"\x01\x17"
+    assert answers[0x48, 3] == b"\x50\x00"
+    assert answers[0x69, 0x75][0] == 0x70
+    assert answers[0x68, 0x75][0] == 0x68
+    assert int.from_bytes(answers[0x49, 0], "big") / 128 == pytest.approx(19.5, abs=0.05)
+    assert answers[0x48, 0] == b"\x13\x80"
+    assert board.imu is board.parts["mpu6500@0x69"], "the first IMU has the data-ready line"
+
+
+def test_a_part_is_taken_off_by_its_name(programs: Path) -> None:
+    board = VirtualBoard(compile_program(IDLE, programs), parts=("lm75",))
+    with pytest.raises(LookupError, match="no MPU"):
+        _ = board.imu
+    board.connect("lm75", connected=False)
+    assert not board.i2c_bus.start(0x48, read=False)
+    board.connect("lm75", connected=True)
+    assert board.i2c_bus.start(0x48, read=False)
+    with pytest.raises(KeyError):
+        board.connect("tmp117", connected=False)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (("bmp280",), "no I2C part 'bmp280'; there are mpu6050"),
+        (("mpu6050@0x48",), "mpu6050 has the addresses 0x68, 0x69"),
+        (("tmp117@x",), "tmp117 has the addresses"),
+        (("tmp117", "lm75"), "'lm75': address 0x48 is taken"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(programs: Path, parts: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        VirtualBoard(compile_program(IDLE, programs), parts=parts)
 
 
 def test_run_until(run: Run) -> None:

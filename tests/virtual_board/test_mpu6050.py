@@ -9,18 +9,19 @@ import struct
 
 import pytest
 
+from sensor_host import MpuHost
 from virtual_board.motion import STANDARD_GRAVITY, Hand, Motion, Rotation, Still
 from virtual_board.sensors.i2c_bus import I2cBus
 from virtual_board.sensors.mpu6050 import Mpu6050
-from virtual_board.timebase import PS_PER_US, Timebase
+from virtual_board.timebase import Timebase
 
 SMPLRT_DIV, CONFIG, GYRO_CONFIG, ACCEL_CONFIG, FIFO_EN = 0x19, 0x1A, 0x1B, 0x1C, 0x23
 INT_PIN_CFG, INT_ENABLE, INT_STATUS, DATA = 0x37, 0x38, 0x3A, 0x3B
 USER_CTRL, PWR_MGMT_1, FIFO_COUNT, FIFO_R_W, WHO_AM_I = 0x6A, 0x6B, 0x72, 0x74, 0x75
 
 
-class Host:
-    """Register access over the model's bus interface, and time."""
+class Host(MpuHost[Mpu6050]):
+    """An MPU-6050 at 0x68."""
 
     def __init__(
         self,
@@ -31,38 +32,7 @@ class Host:
         seed: int = 0,
         odr_error_ppm: float = 0,
     ) -> None:
-        self.time = Timebase(100_000_000)
-        self.imu = Mpu6050(self.time, motion or Still(), noise=noise, seed=seed, odr_error_ppm=odr_error_ppm)
-        self.edges: list[tuple[int, bool]] = []
-        self.imu.interrupt.watchers.append(lambda level: self.edges.append((self.time.now_ps // PS_PER_US, level)))
-        if awake:
-            self.pass_ms(30)
-            self.write(PWR_MGMT_1, 1)
-
-    def pass_ms(self, ms: float) -> None:
-        end = self.time.now_ps + round(ms * 1e9)
-        while self.time.due_cycle <= self.time.cycle_at(end):
-            self.time.cycle = self.time.due_cycle
-            self.time.run_due()
-        self.time.cycle = self.time.cycle_at(end)
-
-    def write(self, register: int, *values: int) -> bool:
-        if not self.imu.start(read=False):
-            return False
-        acknowledged = all(self.imu.write(byte) for byte in (register, *values))
-        self.imu.stop()
-        return acknowledged
-
-    def read(self, register: int, count: int = 1) -> bytes:
-        assert self.imu.start(read=False)
-        self.imu.write(register)
-        assert self.imu.start(read=True)
-        data = bytes(self.imu.read() for _ in range(count))
-        self.imu.stop()
-        return data
-
-    def sample(self) -> tuple[int, ...]:
-        return struct.unpack(">7h", self.read(DATA, 14))
+        super().__init__(Mpu6050, awake=awake, motion=motion, noise=noise, seed=seed, odr_error_ppm=odr_error_ppm)
 
 
 def test_it_is_deaf_for_the_start_up_time_then_asleep() -> None:

@@ -249,6 +249,16 @@ def test_commands_reach_the_board(commands: Commands) -> None:
     assert not board.imu.present
     commands.run("imu plug")
     assert board.imu.present
+    assert commands.run("ambient 12.5") == "ok"
+    assert board.ambient_c == 12.5
+    assert commands.run("ambient motion") == "ok"
+    assert board.ambient_c is None
+    assert commands.run("part mpu6050 unplug") == "ok"
+    assert not board.imu.present
+    assert commands.run("part mpu6050 plug") == "ok"
+    assert commands.run("part mpu6050 nack") == "ok"
+    assert board.imu.nack
+    assert commands.run("part tmp117 unplug").endswith("the parts are mpu6050")
     resets = board.counters.resets
     assert commands.run("reset watchdog") == "ok"
     assert board.counters.resets == resets + 1

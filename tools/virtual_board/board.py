@@ -1,4 +1,4 @@
-"""A board: a microcontroller, its sensor, its wires and its serial line."""
+"""A board: a microcontroller, its sensors, their wires and its serial line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from .machine import Counters, Machine
 from .memory import BusError
 from .motion import Motion, Still
 from .net import Net
+from .sensors.catalogue import Part, Surroundings, parse
 from .sensors.i2c_bus import I2cBus
 from .sensors.lsm6dso import Lsm6dso
-from .sensors.mpu6050 import Mpu6050
+from .sensors.mpu import Mpu
 from .sensors.spi_bus import SpiBus
 from .timebase import PS_PER_S, PS_PER_US
 from .uart_line import UartLine
@@ -30,16 +31,18 @@ class VirtualBoard:
     Args:
         elf: the image.
         board: a name of `boards.BOARDS`.
-        motion: what the sensor feels.
+        motion: what the sensors feel.
+        parts: what is on the I2C bus, each `NAME` or `NAME@0xADDRESS` of `sensors.catalogue.I2C_PARTS`.
         seed: contents of SRAM at power-on and all noise; the same seed gives the same run, byte for byte.
         unit: which specimen of the board this is; gives the unique id.
-        odr_error_ppm: deviation of the sensor's sample clock.
-        noise: whether the sensor has its specified noise.
+        odr_error_ppm: deviation of the IMU's sample clock.
+        noise: whether the sensors have their specified noise.
         flash: content of the flash before the image is put there (see `flash`); erased without.
         spi: what is on the SPI bus; `SPI_PARTS` has the names.
 
     Raises:
         ImageError: the file is no image for this board.
+        ValueError: there is no such part.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class VirtualBoard:
         *,
         board: str = "nucleo_f411re",
         motion: Motion | None = None,
+        parts: Sequence[str] = ("mpu6050",),
         seed: int = 0,
         unit: int = 0,
         odr_error_ppm: float = 0.0,
@@ -71,32 +75,37 @@ class VirtualBoard:
         self.uart = UartLine(machine.time, machine.usarts[self.spec.uart], seed=seed)
         self.uart.tx_connected = lambda: self._alternate(self.spec.uart_tx) == self.spec.uart_alternate
         self.uart.rx_connected = lambda: self._alternate(self.spec.uart_rx) == self.spec.uart_alternate
-        self.imu = Mpu6050(machine.time, motion or Still(), seed=seed, odr_error_ppm=odr_error_ppm, noise=noise)
-        self.i2c_bus = I2cBus(self.spec.i2c)
-        self.i2c_bus.attach(self.imu)
-        self._wire(self.spec.scl, self.i2c_bus.scl)
-        self._wire(self.spec.sda, self.i2c_bus.sda)
-        self._wire(self.spec.data_ready, self.imu.interrupt)
-        controller = machine.i2cs[self.spec.i2c]
-        controller.wires = self.i2c_bus
-        controller.connected = self._i2c_connected
-        self.imu.synchronise = controller.catch_up
+        self._motion = motion or Still()
+        self.ambient_c: float | None = None
+        """Temperature of the air; None: that of the motion."""
+        self.parts: dict[str, Part] = {}
+        """What is on the I2C bus, by the text it was asked for with."""
+        around = Surroundings(machine.time, self._motion, seed, odr_error_ppm, noise, self._ambient)
+        for text in parts:
+            entry, address = parse(text)
+            if any(part.address == address for part in self.parts.values()):
+                raise ValueError(f"{text!r}: address {address:#x} is taken; another one is written NAME@0xADDRESS")
+            self.parts[text] = entry.make(around, address)
+        self._wire_i2c()
         self._build_spi()
         self.lsm6dso: Lsm6dso | None = None
         """The one on the SPI bus."""
         if "lsm6dso" in spi:
-            self.lsm6dso = Lsm6dso(machine.time, motion or Still(), seed=seed, odr_error_ppm=odr_error_ppm, noise=noise)
+            self.lsm6dso = Lsm6dso(machine.time, self._motion, seed=seed, odr_error_ppm=odr_error_ppm, noise=noise)
             self._attach_spi(self.lsm6dso)
         self._die_temperature_c = 31.0
-        self._sensor_fitted = self._sensor_supply = True
+        self._sensor_supply = True
+        self._unplugged: set[str] = set()
         machine.adc.temperature_c = lambda: self._die_temperature_c
         if self.spec.sensor_power is not None:
             supply = Net("sensor supply", pull=False)
             self._wire(self.spec.sensor_power, supply)
-            self._sensor_supply = self.imu.present = supply.level
+            supply.watchers.append(self._power_sensors)
+            self._sensor_supply = supply.level
+            for part in self.parts.values():
+                part.present = supply.level
             if self.lsm6dso is not None:
                 self.lsm6dso.present = supply.level
-            supply.watchers.append(self._power_sensor)
         machine.reset("power")
 
     # ------------------------------------------------------------------------ wires
@@ -139,25 +148,86 @@ class VirtualBoard:
         device.synchronise = self.machine.spis[self.spec.spi].catch_up
         device.notes = self.machine.bus.unmodelled
 
-    def _power_sensor(self, level: bool) -> None:
+    def _wire_i2c(self) -> None:
+        self.i2c_bus = I2cBus(self.spec.i2c)
+        self._wire(self.spec.scl, self.i2c_bus.scl)
+        self._wire(self.spec.sda, self.i2c_bus.sda)
+        controller = self.machine.i2cs[self.spec.i2c]
+        controller.wires = self.i2c_bus
+        controller.connected = self._i2c_connected
+        for part in self.parts.values():
+            self.i2c_bus.attach(part)
+        imus = self._imus()
+        for imu in imus:
+            imu.synchronise = controller.catch_up
+            if isinstance(imu, Lsm6dso):
+                imu.notes = self.machine.bus.unmodelled
+        if imus:  # the bus has one data-ready line
+            self._wire(self.spec.data_ready, imus[0].interrupt)
+
+    def _imus(self) -> list[Mpu | Lsm6dso]:
+        """Those on the I2C bus."""
+        return [part for part in self.parts.values() if isinstance(part, Mpu | Lsm6dso)]
+
+    @property
+    def imu(self) -> Mpu:
+        """The first MPU-6050 or MPU-6500 on the I2C bus.
+
+        Raises:
+            LookupError: there is none.
+        """
+        for part in self.parts.values():
+            if isinstance(part, Mpu):
+                return part
+        raise LookupError("this board has no MPU on its I2C bus")
+
+    def _power_sensors(self, level: bool) -> None:
         self._sensor_supply = level
-        self._update_imu()
+        for name in self.parts:
+            self._update(name)
         if self.lsm6dso is not None and self.lsm6dso.present != level:
             self.lsm6dso.set_present(present=level)
 
-    def connect_imu(self, *, connected: bool) -> None:
-        """Take the IMU off the board or put it back; with its supply on it then powers up."""
-        self._sensor_fitted = connected
-        self._update_imu()
+    def connect(self, name: str, *, connected: bool) -> None:
+        """Take a part off the board or put it back; with its supply on it then powers up.
 
-    def _update_imu(self) -> None:
-        present = self._sensor_fitted and self._sensor_supply
-        if present and not self.imu.present:
-            self.imu.present = True
-            self.imu.power_on()
-        elif self.imu.present and not present:
-            self.imu.power_off()
-            self.imu.present = False
+        Raises:
+            KeyError: the board has no such part.
+        """
+        self.parts[name]
+        (self._unplugged.discard if connected else self._unplugged.add)(name)
+        self._update(name)
+
+    def connect_imu(self, *, connected: bool) -> None:
+        """`connect` for the IMU."""
+        self.connect(next(name for name, part in self.parts.items() if part is self.imu), connected=connected)
+
+    def _update(self, name: str) -> None:
+        part, present = self.parts[name], self._sensor_supply and name not in self._unplugged
+        if present and not part.present:
+            part.present = True
+            part.power_on()
+        elif part.present and not present:
+            part.power_off()
+            part.present = False
+
+    # ------------------------------------------------------------------------- scene
+
+    @property
+    def motion(self) -> Motion:
+        """What the sensors feel."""
+        return self._motion
+
+    @motion.setter
+    def motion(self, motion: Motion) -> None:
+        self._motion = motion
+        for imu in self._imus():
+            imu.motion = motion
+        if self.lsm6dso is not None:
+            self.lsm6dso.motion = motion
+
+    def _ambient(self, t: float) -> float:
+        return self._motion.at(t).temperature_c if self.ambient_c is None else self.ambient_c
 
     # -------------------------------------------------------------------------- time
 
@@ -181,9 +251,10 @@ class VirtualBoard:
         return True
 
     def reset(self, cause: str = "pin") -> None:
-        """Reset the microcontroller (not the sensor, unless the cause is `power`). Causes: see `rcc.RESET_FLAGS`."""
+        """Reset the microcontroller (not the sensors, unless the cause is `power`). Causes: see `rcc.RESET_FLAGS`."""
         if cause == "power":
-            self.imu.power_on()
+            for part in self.parts.values():
+                part.power_on()
             if self.lsm6dso is not None:
                 self.lsm6dso.power_on()
         self.machine.reset(cause)

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..board import VirtualBoard
 from ..motion import Hand, Rotation, Still
 from ..peripherals.rcc import RESET_FLAGS
+from ..sensors.mpu import Mpu
 from .ports import Port
 
 HELP = """\
@@ -21,12 +22,14 @@ commands, one a line; each is answered by a line that begins with ok or error:
                      the answer tells, and --link follows it
   nack on|off        the IMU acknowledges nothing
   imu unplug|plug    take the IMU off the bus and put it back (it then powers up)
+  part NAME unplug|plug|nack|answer   the same for any part, by the name given to --i2c
   who_am_i VALUE     what the IMU says it is
   stuck_sda CLOCKS   the IMU holds SDA low until it has seen so many clocks
   noise N [board]    flip a bit in N bytes on their way to the host, or to the board
   odr_error PPM      deviation of the IMU's sample clock, from its next sample on
   motion still|hand [SEED]|rotate RATE [X Y Z]
   temperature CELSIUS   die temperature of the microcontroller
+  ambient CELSIUS|motion   temperature of the air, or again that of the motion
   status             one line of JSON: time, counters, what the port dropped, accesses that no model answers
   quit               end cleanly
 """
@@ -48,12 +51,14 @@ class Commands:
             "plug": self._plug,
             "nack": self._nack,
             "imu": self._imu,
+            "part": self._part,
             "who_am_i": self._who_am_i,
             "stuck_sda": self._stuck_sda,
             "noise": self._noise,
             "odr_error": self._odr_error,
             "motion": self._motion,
             "temperature": self._temperature,
+            "ambient": self._ambient,
             "status": self._status,
             "quit": self._end,
         }
@@ -68,7 +73,7 @@ class Commands:
             return f"error unknown command {words[0]!r}; there are {', '.join(self._table)}"
         try:
             answer = action(words[1:])
-        except (ValueError, IndexError, CommandError, OSError) as error:
+        except (ValueError, LookupError, CommandError, OSError) as error:
             return f"error {words[0]}: {error}"
         return f"ok {answer}".rstrip()
 
@@ -97,6 +102,18 @@ class Commands:
         self._board.connect_imu(connected=words == ["plug"])
         return ""
 
+    def _part(self, words: list[str]) -> str:
+        if len(words) != 2 or words[0] not in self._board.parts:
+            raise CommandError(f"a part and what to do; the parts are {', '.join(self._board.parts)}")
+        name, action = words
+        if action in ("unplug", "plug"):
+            self._board.connect(name, connected=action == "plug")
+        elif action in ("nack", "answer"):
+            self._board.parts[name].nack = action == "nack"
+        else:
+            raise CommandError("unplug, plug, nack or answer")
+        return ""
+
     def _who_am_i(self, words: list[str]) -> str:
         self._board.imu.who_am_i = int(words[0], 0) & 0xFF
         return ""
@@ -119,12 +136,12 @@ class Commands:
     def _motion(self, words: list[str]) -> str:
         kind, values = words[0], [float(word) for word in words[1:]]
         if kind == "still":
-            self._board.imu.motion = Still()
+            self._board.motion = Still()
         elif kind == "hand":
-            self._board.imu.motion = Hand(seed=int(values[0]) if values else 0)
+            self._board.motion = Hand(seed=int(values[0]) if values else 0)
         elif kind == "rotate":
             axis = (values[1], values[2], values[3]) if len(values) > 1 else (0.0, 0.0, 1.0)
-            self._board.imu.motion = Rotation(axis=axis, rate=values[0])
+            self._board.motion = Rotation(axis=axis, rate=values[0])
         else:
             raise CommandError("still, hand or rotate")
         return ""
@@ -133,13 +150,17 @@ class Commands:
         self._board.mcu_temperature_c = float(words[0])
         return ""
 
+    def _ambient(self, words: list[str]) -> str:
+        self._board.ambient_c = None if words == ["motion"] else float(words[0])
+        return ""
+
     def _status(self, _words: list[str]) -> str:
         board = self._board
         return json.dumps(
             {
                 "now_us": board.now_us,
                 "counters": asdict(board.counters),
-                "imu_samples": board.imu.samples,
+                "imu_samples": sum(imu.samples for imu in board.parts.values() if isinstance(imu, Mpu)),
                 "uart_sent": board.uart.sent,
                 "uart_damaged": board.uart.damaged,
                 "port_dropped": self._port.dropped,

@@ -15,6 +15,7 @@ from ..board import SPI_PARTS, VirtualBoard
 from ..boards import BOARDS
 from ..elf import ImageError
 from ..motion import by_name
+from ..sensors.catalogue import I2C_PARTS, parse
 from .control import HELP, Commands, ControlSocket, ControlStdin
 from .pacing import Pacer
 from .ports import Port, PtyPort, TcpPort
@@ -35,6 +36,22 @@ def _spi_parts(text: str) -> tuple[str, ...]:
     if unknown := set(names) - set(SPI_PARTS):
         raise argparse.ArgumentTypeError(f"no part {', '.join(sorted(unknown))}; there are {', '.join(SPI_PARTS)}")
     return names
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    parts = tuple(filter(None, text.split(",")))
+    for part in parts:
+        try:
+            parse(part)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return parts
+
+
+def _list_parts() -> str:
+    return "; ".join(
+        f"{name}, {entry.description}, at {' '.join(map(hex, entry.addresses))}" for name, entry in I2C_PARTS.items()
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,6 +77,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--control", metavar="PATH|stdin", help="take commands (below) on a Unix socket or standard input"
     )
     parser.add_argument("--free-running", action="store_true", help="as fast as it goes instead of real time")
+    parser.add_argument(
+        "--i2c",
+        type=_parts,
+        default=("mpu6050",),
+        metavar="PART[@ADDRESS],...",
+        help=f"what is on the I2C bus (default: mpu6050): {_list_parts()}",
+    )
     parser.add_argument("--motion", choices=("hand", "still", "rotate"), default="hand", help="what the IMU feels")
     parser.add_argument(
         "--spi", type=_spi_parts, default=(), metavar="PART[,PART]", help=f"what is on SPI: {', '.join(SPI_PARTS)}"
@@ -157,6 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.elf,
             board=options.board,
             motion=by_name(options.motion, seed),
+            parts=options.i2c,
             seed=seed,
             unit=options.unit,
             odr_error_ppm=options.odr_error,
@@ -164,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flash=options.flash.read_bytes() if options.flash is not None and options.flash.exists() else None,
         )
         port: Port = TcpPort(*options.tcp) if options.tcp is not None else PtyPort(options.link)
-    except (ImageError, OSError) as error:
+    except (ImageError, OSError, ValueError) as error:
         print(f"virtual board: {error}", file=sys.stderr)
         return 1
     control: ControlSocket | ControlStdin | None = None
