@@ -6,6 +6,7 @@
 #include "app/buses.h"
 #include "app/commands.h"
 #include "app/health.h"
+#include "app/line.h"
 #include "app/log.h"
 #include "app/mcu_temp.h"
 #include "app/receiver.h"
@@ -41,6 +42,7 @@ static struct {
     struct mpu6050 imu;
     struct mcu_temp mcu_temp;
     struct receiver receiver;
+    struct line line;
     struct telemetry telemetry;
     struct commands commands;
     struct health health;
@@ -53,6 +55,7 @@ static struct {
 
 static const struct health_sources sources = {
     .receiver = &app.receiver,
+    .line = &app.line,
     .commands = &app.commands,
     .mcu_temp = &app.mcu_temp,
     .log = &app.log,
@@ -97,6 +100,7 @@ void application_start_line(void)
     app.identity.baud = hal_uart_open(BAUD, app.receiver.bytes, sizeof app.receiver.bytes);
     ASSERT(app.identity.baud != 0); /* every board's clock can make the default rate */
     app.receiver.baud = app.identity.baud;
+    line_init(&app.line, app.identity.baud);
 }
 
 void application_start_sensors(void)
@@ -112,10 +116,11 @@ void application_start_sensors(void)
                  SCALAR_BYTES);
     streams_bind(&app.streams, STREAM_MCU_TEMP, &app.mcu_temp.sensor, generation, app.mcu_temp_slots,
                  SCALAR_SLOTS, SCALAR_BYTES);
-    app.identity.capabilities = (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
+    app.identity.capabilities = TP_CAPABILITIES_BAUD_CHANGE |
+                                (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
                                 (buses_i2c_is_open() ? TP_CAPABILITIES_SENSOR_BUS : 0u);
     telemetry_init(&app.telemetry, &app.streams, &app.log, app.identity);
-    commands_init(&app.commands, &app.telemetry, &app.streams, app.identity.baud);
+    commands_init(&app.commands, &app.telemetry, &app.streams, &app.line);
     if (buses_i2c_is_open()) {
         hal_data_ready_open(HAL_DATA_READY_I2C);
     }
@@ -168,9 +173,10 @@ void hal_uart_on_drained(void)
 static void handle_commands(uint64_t now_us)
 {
     uint64_t received_us;
-    while (commands_can_take(&app.commands) &&
+    while (line_listens(&app.line) && commands_can_take(&app.commands) &&
            receiver_next(&app.receiver, hal_uart_received(), now_us, &received_us)) {
         const struct tp_decoder *frame = &app.receiver.decoder;
+        line_heard(&app.line, false, now_us);
         commands_handle(&app.commands, frame->type, frame->payload, frame->payload_size, received_us, now_us);
     }
     commands_poll(&app.commands, now_us);
@@ -202,6 +208,18 @@ static void handle_tick(uint64_t now_us)
     health_poll(&app.health, &sources, now_us);
 }
 
+static void follow_line(uint64_t now_us)
+{
+    app.telemetry.answers_only = !line_is_open(&app.line);
+    uint32_t baud = line_poll(&app.line, telemetry_drained(&app.telemetry), now_us);
+    if (baud != 0) {
+        hal_uart_set_baud(baud);
+        app.receiver.baud = baud;
+        app.telemetry.identity.baud = baud;
+        app.commands.line_bits = baud;
+    }
+}
+
 static void reset_when_drained(uint64_t now_us)
 {
     if (app.reset_by_us != 0 && (telemetry_drained(&app.telemetry) || now_us >= app.reset_by_us)) {
@@ -216,6 +234,7 @@ void application_handle(uint32_t events)
         handle_tick(now_us);
     }
     handle_commands(now_us); /* whatever the event: a change of rate ends with HAL_EVENT_SAMPLES */
+    follow_line(now_us);
     telemetry_poll(&app.telemetry);
     reset_when_drained(now_us);
 }

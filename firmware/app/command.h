@@ -73,6 +73,9 @@ uint8_t command_describe(struct commands *commands, const struct request *reques
 uint8_t command_get_health(struct commands *commands, const struct request *request, struct answer *answer);
 uint8_t command_reset(struct commands *commands, const struct request *request, struct answer *answer);
 
+/* commands_line.c */
+uint8_t command_set_baud(struct commands *commands, const struct request *request, struct answer *answer);
+
 /* commands_streams.c: the stream exists */
 uint8_t command_get_rate(struct commands *commands, const struct request *request, struct answer *answer);
 uint8_t command_set_rate(struct commands *commands, const struct request *request, struct answer *answer);

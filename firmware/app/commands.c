@@ -13,15 +13,17 @@ static const struct {
     [TP_COMMAND_SET_RATE] = {command_set_rate, TP_SET_RATE_ARGS_SIZE, ABOUT_A_STREAM},
     [TP_COMMAND_GET_HEALTH] = {command_get_health, 0, 0},
     [TP_COMMAND_RESET] = {command_reset, 0, 0},
+    [TP_COMMAND_SET_BAUD] = {command_set_baud, TP_SET_BAUD_ARGS_SIZE, 0},
 };
 
 void commands_init(struct commands *commands, struct telemetry *telemetry, struct streams *streams,
-                   uint32_t line_bits)
+                   struct line *line)
 {
     *commands = (struct commands){
         .telemetry = telemetry,
         .streams = streams,
-        .line_bits = line_bits,
+        .line = line,
+        .line_bits = line->baud,
     };
 }
 

@@ -7,12 +7,14 @@
 #include <stdint.h>
 
 #include "app/command.h"
+#include "app/line.h"
 #include "app/streams.h"
 #include "app/telemetry.h"
 
 struct commands {
     struct telemetry *telemetry;
     struct streams *streams;
+    struct line *line;
     uint32_t line_bits; /* what the line carries in a second */
     bool health_wanted; /* set by get_health; the owner clears it */
     bool reset_wanted;  /* set by reset, when the answer is queued */
@@ -24,7 +26,7 @@ struct commands {
 };
 
 void commands_init(struct commands *commands, struct telemetry *telemetry, struct streams *streams,
-                   uint32_t line_bits);
+                   struct line *line);
 
 /* A good frame of the host. commands_can_take() holds. */
 void commands_handle(struct commands *commands, uint8_t type, const uint8_t *payload, size_t n,

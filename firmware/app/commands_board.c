@@ -4,10 +4,10 @@
 
 uint8_t command_ping(struct commands *commands, const struct request *request, struct answer *answer)
 {
-    (void)commands;
     struct tp_ping_args args;
     bool read = tp_ping_args_read(&args, request->args, request->size);
     ASSERT(read); /* the table has its size */
+    line_heard(commands->line, true, request->now_us);
     /* sent_us is filled in when the answer goes out */
     struct tp_ping_result result = {.host_ns = args.host_ns, .received_us = request->received_us};
     answer->size = (uint8_t)tp_ping_result_write(answer->data, sizeof answer->data, &result);

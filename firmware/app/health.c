@@ -68,6 +68,7 @@ void health_report(struct health *health, const struct health_sources *sources, 
         .bus_timeout = bus.timeout,
         .bus_recoveries = bus.recoveries,
         .rx_dropped = sources->receiver->dropped,
+        .baud_fallbacks = sources->line->fallbacks,
     };
     snapshot(sources->streams, sources->telemetry->stream_health);
     telemetry_health(sources->telemetry, &message);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "app/commands.h"
+#include "app/line.h"
 #include "app/mcu_temp.h"
 #include "app/receiver.h"
 #include "app/telemetry.h"
@@ -20,6 +21,7 @@ struct health {
 /* Where it collects from. */
 struct health_sources {
     const struct receiver *receiver;
+    const struct line *line;
     const struct commands *commands;
     const struct mcu_temp *mcu_temp;
     const struct log *log;

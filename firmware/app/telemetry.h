@@ -65,6 +65,7 @@ struct telemetry {
     uint8_t first_answer;
     uint8_t answer_count;
 
+    bool answers_only; /* set by the owner: the rest waits */
     bool hello_due;
     bool fault_due;
     bool health_due;

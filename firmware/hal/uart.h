@@ -21,6 +21,12 @@ uint32_t hal_uart_open(uint32_t baud, volatile uint8_t *ring, size_t size)
 /* Bytes received since hal_uart_open(), modulo 2^32. Any context. */
 uint32_t hal_uart_received(void);
 
+/* The rate that the divider makes for a wanted one, or 0 when it is more than 1 % off. Main loop. */
+uint32_t hal_uart_actual(uint32_t baud);
+
+/* Switches to a rate that hal_uart_actual() gave, once hal_uart_drained(). Main loop. */
+void hal_uart_set_baud(uint32_t baud);
+
 /* Highest rate that this line can make. */
 uint32_t hal_uart_baud_max(void);
 

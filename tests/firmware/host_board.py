@@ -75,7 +75,6 @@ class HostBoard:
         self.received: list[Message] = []
         self.frames: list[Frame] = []
         self.reset = False
-        self._baud = baud
         self.feeds = 0
         self._decoder = Decoder()
         self._sequence = 0
@@ -95,7 +94,8 @@ class HostBoard:
     # -- raising interrupts
 
     def _update(self, answer: str) -> None:
-        self._block, self._transfer, converting, reset, feeds = answer.split()
+        self._block, self._transfer, converting, reset, feeds, baud = answer.split()
+        self.baud = int(baud)
         self.reset = reset == "1"
         self.feeds = int(feeds)
         if self._transfer == "-":
@@ -107,7 +107,7 @@ class HostBoard:
         if self._block == "-":
             self._block_ends_us = None
         elif self._block_ends_us is None:
-            self._block_ends_us = self.now_us + len(self._block) // 2 * 10_000_000 // self._baud + 1
+            self._block_ends_us = self.now_us + len(self._block) // 2 * 10_000_000 // self.baud + 1
 
     def ask(self, line: str) -> None:
         """Raise one interrupt, at the time it is now."""

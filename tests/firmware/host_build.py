@@ -39,6 +39,7 @@ SOURCES = {
     ],
     "bus_queue": [FIRMWARE / "drivers" / "bus_queue.c", HARNESS / "bus_queue.c"],
     "modules": [
+        FIRMWARE / "app" / "line.c",
         FIRMWARE / "app" / "log.c",
         FIRMWARE / "app" / "receiver.c",
         FIRMWARE / "app" / "sampler.c",

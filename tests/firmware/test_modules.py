@@ -1,4 +1,4 @@
-"""Ring, sampler and receiver by themselves, against simple models."""
+"""Ring, sampler, receiver and line by themselves, against simple models."""
 
 from __future__ import annotations
 
@@ -270,3 +270,81 @@ def test_log_lines_without_room_are_counted_and_the_oldest_stay(modules: Harness
     assert modules.ask("log dropped") == "4"
     times = [modules.ask("log take") for _ in range(9)]
     assert times == [f"{second * 1_000_000}" for second in range(8)] + ["-"]
+
+
+# -- line
+
+DEFAULT, RATES = 921_600, (115_200, 460_800, 921_600, 3_000_000)
+STEADY, LEAVING, PROVING = range(3)
+PROOF_US, SILENCE_US = 1_000_000, 5_000_000
+
+
+class Line:
+    """The module's answers, with what it did told apart."""
+
+    def __init__(self, modules: Harness) -> None:
+        self._modules = modules
+        self.ask(f"init {DEFAULT}")
+
+    def ask(self, command: str) -> int:
+        """Returns the rate that it switches to, or 0."""
+        fields = [int(field) for field in self._modules.ask(f"line {command}").split()]
+        self.state, self.baud, self.fallbacks, self.listens, self.open, switched = fields
+        assert self.open == (self.state == STEADY)
+        assert self.listens == (self.state != LEAVING)
+        assert switched in (0, self.baud)
+        return switched
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("change"), st.sampled_from(RATES), st.just(0)),
+    st.tuples(st.just("heard"), st.booleans(), st.integers(0, 300_000)),
+    st.tuples(st.just("poll"), st.booleans(), st.sampled_from((0, 9_999, 10_000, 990_000, 1_000_000, 5_000_000))),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(steps=st.lists(STEPS, max_size=60))
+def test_the_line_changes_when_drained_keeps_what_is_proven_and_comes_home(
+    modules: Harness, steps: list[tuple[str, int, int]]
+) -> None:
+    line = Line(modules)
+    now_us = sure_us = 1000  # sure_us: since when the host may have been silent
+    wanted: int | None = None  # asked for by the host, not switched to yet
+    before = proof_us = fallen = 0
+    for what, value, later_us in steps:
+        state, baud = line.state, line.baud
+        now_us += later_us
+        switched = line.ask(f"{what} {int(value)} {now_us}")
+        if what == "change":
+            if state == STEADY and value != baud:
+                wanted = value
+                assert line.state == LEAVING
+            else:
+                assert (line.state, line.baud) == (state, baud), "only one change at a time"
+        elif what == "heard":
+            sure_us = now_us
+            assert line.baud == baud
+            assert line.state == (STEADY if value and state == PROVING else state)
+        elif switched:
+            assert value, "before the line had drained"
+            if wanted is not None:
+                assert (line.state, line.baud) == (PROVING, wanted)
+                before, proof_us, wanted = baud, now_us + PROOF_US, None
+            else:  # back: no proof in time, or silence
+                assert line.state == STEADY
+                assert line.baud in (before, DEFAULT)
+                assert now_us >= proof_us if line.baud == before else now_us >= sure_us + SILENCE_US
+                fallen += line.baud == DEFAULT
+            sure_us = now_us
+        elif state == PROVING and now_us >= proof_us:
+            assert line.state == LEAVING
+        elif state == STEADY and baud != DEFAULT and now_us >= sure_us + SILENCE_US:
+            assert line.state == LEAVING
+        else:
+            assert (line.state, line.baud) == (state, baud)
+        assert line.fallbacks == fallen
+    for _ in range(700):  # silence: whatever happened, the default comes back
+        now_us += 10_000
+        line.ask(f"poll 1 {now_us}")
+    assert (line.state, line.baud) == (STEADY, DEFAULT)

@@ -36,7 +36,7 @@ def test_it_boots_and_says_who_it_is(qemu: Qemu) -> None:
     assert hello.fingerprint == messages.FINGERPRINT
     assert hello.clock_hz == 168_000_000
     assert hello.uid == bytes(12)  # not readable there
-    assert hello.capabilities == 0  # neither DMA nor a sensor bus
+    assert hello.capabilities == messages.Capabilities.BAUD_CHANGE  # neither DMA nor a sensor bus
     assert abs(hello.baud - 921_600) <= 9_216
     assert re.fullmatch(r"[0-9a-f]{12}(-dirty)?|unknown", hello.revision)
 

@@ -93,7 +93,7 @@ class UartLine:
                 break
             data = bytes(run.data[:done])
             end = run.start_ps + done * run.frame_ps
-            if self._mismatched():
+            if self._mismatched(run.frame_ps):
                 data = bytes(self._garble(byte) for byte in data)
             elif self._damage:
                 data = self._damaged(data)
@@ -133,7 +133,7 @@ class UartLine:
     def _arrive(self) -> None:
         byte = self._incoming.popleft()
         errors = 0
-        if self._mismatched():
+        if self._mismatched(self._usart.frame_ps):
             byte, errors = self._garble(byte), 2
         elif self._damage_to_board:
             self._damage_to_board -= 1
@@ -173,9 +173,11 @@ class UartLine:
         self._gap = max(0, position - len(result))
         return bytes(result)
 
-    def _mismatched(self) -> bool:
-        frame = self._usart.frame_ps
-        return self.host_baud is not None and frame > 0 and abs(10 * PS_PER_S / frame / self.host_baud - 1) > 0.03
+    def _mismatched(self, board_frame_ps: int) -> bool:
+        """Whether characters of that length on the board's side are garbage at the other."""
+        if self.host_baud is None or board_frame_ps == 0:
+            return False
+        return abs(10 * PS_PER_S / board_frame_ps / self.host_baud - 1) > 0.03
 
     def _garble(self, byte: int) -> int:
         self.damaged += 1

@@ -146,6 +146,19 @@ uint32_t hal_uart_open(uint32_t baud, volatile uint8_t *ring, size_t size)
     return actual;
 }
 
+uint32_t hal_uart_actual(uint32_t baud)
+{
+    uint32_t divider = divider_for(baud);
+    return divider != 0 ? HW_CLOCK_HZ / divider : 0;
+}
+
+void hal_uart_set_baud(uint32_t baud)
+{
+    uint32_t divider = divider_for(baud);
+    ASSERT(divider != 0);
+    (void)set_divider(divider); /* a character that comes in right now is damaged, and refused as such */
+}
+
 uint32_t hal_uart_baud_max(void)
 {
     return HW_CLOCK_HZ / OVERSAMPLING;

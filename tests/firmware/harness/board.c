@@ -16,9 +16,10 @@
  *     nothing                   just the state
  *
  * Every command ends with the main loop running until no event is left, and answers
- *     BLOCK TRANSFER ADC RESET FEEDS
+ *     BLOCK TRANSFER ADC RESET FEEDS BAUD
  * BLOCK: bytes handed to the UART and not yet `sent`, or -.  TRANSFER: r:ADDRESS:REG:SIZE, w:ADDRESS:REG:HEX
  * or -. ADC: 1 while a series is under way.  RESET: 1 after hal_system_reset().  FEEDS: of the watchdog.
+ * BAUD: of the line, as booted or as switched to.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,6 +162,17 @@ uint32_t hal_uart_open(uint32_t baud, volatile uint8_t *ring, size_t size)
     board.ring_size = size;
     return board.baud != 0 ? board.baud : baud;
 }
+uint32_t hal_uart_actual(uint32_t baud)
+{
+    return baud % 7u != 0 ? baud : 0; /* one in seven cannot be made */
+}
+void hal_uart_set_baud(uint32_t baud)
+{
+    if (board.block != NULL) {
+        assert_failed(); /* not drained */
+    }
+    board.baud = baud;
+}
 uint32_t hal_uart_received(void)
 {
     return board.received;
@@ -280,7 +292,7 @@ static void show(void)
             printf("%02x", transfer->data[i]);
         }
     }
-    printf(" %d %d %u\n", board.converting, board.reset, board.feeds);
+    printf(" %d %d %u %u\n", board.converting, board.reset, board.feeds, board.baud);
     fflush(stdout);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/line.h"
 #include "app/log.h"
 #include "app/receiver.h"
 #include "app/sampler.h"
@@ -160,6 +161,26 @@ static void log_command(const char *command, unsigned long long a)
     printf("%u\n", lines.dropped);
 }
 
+static struct line serial_line;
+
+/* line init BAUD | change BAUD | heard PING TIME | poll DRAINED TIME; answers STATE BAUD FALLBACKS LISTENS
+ * OPEN SWITCH */
+static void line_command(const char *command, unsigned long long a, unsigned long b)
+{
+    uint32_t switched = 0;
+    if (strcmp(command, "init") == 0) {
+        line_init(&serial_line, (uint32_t)a);
+    } else if (strcmp(command, "change") == 0 && line_may_change(&serial_line) && a != serial_line.baud) {
+        line_change(&serial_line, (uint32_t)a);
+    } else if (strcmp(command, "heard") == 0) {
+        line_heard(&serial_line, a != 0, b);
+    } else if (strcmp(command, "poll") == 0) {
+        switched = line_poll(&serial_line, a != 0, b);
+    }
+    printf("%d %u %u %d %d %u\n", serial_line.state, serial_line.baud, serial_line.fallbacks,
+           line_listens(&serial_line), line_is_open(&serial_line), switched);
+}
+
 int main(void)
 {
     static char line[256];
@@ -178,6 +199,8 @@ int main(void)
             sampler_command(command, a, b, c);
         } else if (strcmp(module, "log") == 0) {
             log_command(command, a);
+        } else if (strcmp(module, "line") == 0) {
+            line_command(command, a, b);
         } else if (strcmp(module, "receiver") == 0) {
             receiver_command(command, a);
         } else {
