@@ -118,7 +118,8 @@ void application_start_sensors(void)
                  SCALAR_SLOTS, SCALAR_BYTES);
     app.identity.capabilities = TP_CAPABILITIES_BAUD_CHANGE |
                                 (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
-                                (buses_i2c_is_open() ? TP_CAPABILITIES_SENSOR_BUS : 0u);
+                                (buses_i2c_is_open() ? TP_CAPABILITIES_SENSOR_BUS : 0u) |
+                                (hal_system()->rom_bootloader ? TP_CAPABILITIES_ROM_BOOTLOADER : 0u);
     telemetry_init(&app.telemetry, &app.streams, &app.log, app.identity);
     commands_init(&app.commands, &app.telemetry, &app.streams, &app.line);
     if (buses_i2c_is_open()) {
@@ -223,6 +224,9 @@ static void follow_line(uint64_t now_us)
 static void reset_when_drained(uint64_t now_us)
 {
     if (app.reset_by_us != 0 && (telemetry_drained(&app.telemetry) || now_us >= app.reset_by_us)) {
+        if (app.commands.bootloader_wanted) {
+            hal_system_enter_bootloader();
+        }
         hal_system_reset();
     }
 }

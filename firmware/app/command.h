@@ -72,6 +72,8 @@ uint8_t command_ping(struct commands *commands, const struct request *request, s
 uint8_t command_describe(struct commands *commands, const struct request *request, struct answer *answer);
 uint8_t command_get_health(struct commands *commands, const struct request *request, struct answer *answer);
 uint8_t command_reset(struct commands *commands, const struct request *request, struct answer *answer);
+uint8_t command_enter_bootloader(struct commands *commands, const struct request *request,
+                                 struct answer *answer);
 
 /* commands_line.c */
 uint8_t command_set_baud(struct commands *commands, const struct request *request, struct answer *answer);

@@ -37,3 +37,13 @@ uint8_t command_reset(struct commands *commands, const struct request *request, 
     commands->reset_wanted = true;
     return TP_STATUS_OK;
 }
+
+uint8_t command_enter_bootloader(struct commands *commands, const struct request *request,
+                                 struct answer *answer)
+{
+    if ((commands->telemetry->identity.capabilities & TP_CAPABILITIES_ROM_BOOTLOADER) == 0) {
+        return TP_STATUS_UNSUPPORTED;
+    }
+    commands->bootloader_wanted = true;
+    return command_reset(commands, request, answer);
+}

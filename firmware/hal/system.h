@@ -26,6 +26,7 @@ struct hal_system {
     bool emulated;     /* an emulator without clock tree, DMA, I2C and ADC: see docs/decisions */
     bool hse_failed;   /* the external oscillator did not start: running from the internal one, 1 % */
     bool tx_dma;
+    bool rom_bootloader; /* the chip's ROM has one, and it listens on the UART of this board */
     enum hal_reset_cause reset_cause;
     uint8_t uid[HAL_UID_SIZE]; /* zero where there is none */
 };
@@ -38,6 +39,10 @@ const struct hal_system *hal_system(void);
 
 /* Resets the chip at once. Any context. */
 _Noreturn void hal_system_reset(void);
+
+/* Resets the chip into the bootloader of its ROM, which stays until the next reset. Any context; only where
+ * hal_system()->rom_bootloader says that there is one. */
+_Noreturn void hal_system_enter_bootloader(void);
 
 /* A hash of the RAM as it was at start-up, before anything wrote to it. */
 uint32_t hal_system_ram_hash(void);

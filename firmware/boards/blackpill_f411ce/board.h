@@ -20,6 +20,7 @@
 #define BOARD_UART           1 /* USART1 */
 #define BOARD_UART_TX        'A', 9
 #define BOARD_UART_RX        'A', 10
+#define BOARD_ROM_BOOTLOADER 1 /* the ROM listens on these pins: AN2606, STM32F411xx */
 #define BOARD_I2C_SCL        'B', 6
 #define BOARD_I2C_SDA        'B', 7
 #define BOARD_DATA_READY     'B', 0 /* of the sensor on I2C */

@@ -79,7 +79,9 @@ struct gpio {
 struct syscfg {
     volatile uint32_t MEMRMP, PMC, EXTICR[4];
 };
-#define SYSCFG ((struct syscfg *)0x40013800u)
+#define SYSCFG                 ((struct syscfg *)0x40013800u)
+#define SYSCFG_MEMRMP_MEM_MODE (3u << 0)
+#define SYSCFG_MEMRMP_SYSTEM   (1u << 0)
 struct exti {
     volatile uint32_t IMR, EMR, RTSR, FTSR, SWIER, PR;
 };

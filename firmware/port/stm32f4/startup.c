@@ -1,6 +1,7 @@
 /* From reset to main(): hash the RAM as it was found, paint the stack, copy .data, clear .bss. */
 #include "hal/system.h"
 
+#include "bootloader.h"
 #include "registers.h"
 #include "vectors.h"
 
@@ -26,6 +27,7 @@ static uint32_t hash(const uint32_t *from, const uint32_t *to, uint32_t h)
 
 _Noreturn void Reset_Handler(void)
 {
+    bootloader_enter_if_asked();
     SCB->VTOR = (uint32_t)vectors_start; /* address 0 is system memory when the ROM's loader started this */
     uint32_t *sp;
     __asm volatile("mov %0, sp" : "=r"(sp));

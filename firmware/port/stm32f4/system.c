@@ -4,8 +4,11 @@
 #include "board.h"
 #include "clock.h"
 #include "gpio.h"
+#include "hal/image.h"
 #include "hal/noinit.h"
 #include "registers.h"
+
+const char hal_image_board[] = BOARD_NAME;
 
 static struct hal_system info;
 static struct clocks clocks;
@@ -41,11 +44,14 @@ void hal_system_start(void)
 {
     clocks = clock_start();
     info = (struct hal_system){
-        .board = BOARD_NAME,
+        .board = hal_image_board,
         .clock_hz = clocks.core_hz,
         .emulated = clocks.emulated,
         .hse_failed = clocks.hse_failed,
         .tx_dma = !clocks.emulated,
+#ifdef BOARD_ROM_BOOTLOADER
+        .rom_bootloader = !clocks.emulated,
+#endif
         .reset_cause = reset_cause(),
     };
     if (!clocks.emulated) {

@@ -31,6 +31,7 @@
 #include "hal/data_ready.h"
 #include "hal/fault.h"
 #include "hal/i2c.h"
+#include "hal/image.h"
 #include "hal/irq.h"
 #include "hal/noinit.h"
 #include "hal/system.h"
@@ -39,6 +40,7 @@
 #include "hal/watchdog.h"
 #include "lib/check.h"
 
+const char hal_image_board[] = "host", image_device_id[1], image_end[1];
 const char firmware_version[] = "1.2.3";
 const char firmware_revision[] = "0123456789ab";
 
