@@ -15,9 +15,9 @@ struct commands {
     struct telemetry *telemetry;
     struct streams *streams;
     struct line *line;
-    uint32_t line_bits; /* what the line carries in a second */
-    bool health_wanted; /* set by get_health; the owner clears it */
-    bool reset_wanted;  /* set by reset, when the answer is queued */
+    uint32_t line_bits;     /* what the line carries in a second */
+    bool health_wanted;     /* set by get_health; the owner clears it */
+    bool reset_wanted;      /* set by reset, when the answer is queued */
     bool bootloader_wanted; /* that reset leads into the ROM's bootloader */
     uint32_t refused_length;
     uint32_t refused_type;

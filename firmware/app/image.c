@@ -1,6 +1,6 @@
 /* The image header: what a flashing tool wants to know before it erases anything. The linker puts it at
- * 0x08000200, behind the vectors; bridge/telemetry_bridge/flash/image.py reads it, from the file and from the board.
- * All words are little-endian; pointers are addresses in flash, strings end with a zero. */
+ * 0x08000200, behind the vectors; bridge/telemetry_bridge/flash/image.py reads it, from the file and from the
+ * board. All words are little-endian; pointers are addresses in flash, strings end with a zero. */
 #include <stdint.h>
 
 #include "app/version.h"

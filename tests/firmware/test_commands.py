@@ -181,6 +181,12 @@ def test_reset_is_answered_first(streaming: HostBoard) -> None:
     assert [r.request for r in streaming.responses()] == [9]
 
 
+def test_without_a_bootloader_on_its_line_the_board_says_so_and_goes_on(streaming: HostBoard) -> None:
+    assert streaming.call("enter_bootloader").status == messages.Status.UNSUPPORTED
+    streaming.run(0.3)
+    assert not streaming.reset
+
+
 def test_short_arguments_are_a_bad_length(streaming: HostBoard) -> None:
     for command in (1, 3, 4):
         streaming.send(encode_frame(0x40, 0, messages.Command(request=command, command=command, args=b"").pack()))

@@ -14,6 +14,7 @@ from .machine import Counters, Machine
 from .memory import BusError
 from .motion import Motion, Still
 from .net import Net
+from .rom_bootloader import RomBootloader
 from .sensors.catalogue import Part, Surroundings, parse
 from .sensors.i2c_bus import I2cBus
 from .sensors.lsm6dso import Lsm6dso
@@ -106,6 +107,9 @@ class VirtualBoard:
                 part.present = supply.level
             if self.lsm6dso is not None:
                 self.lsm6dso.present = supply.level
+        self.rom = RomBootloader(
+            machine, self.uart, listens=(self.spec.uart_tx, self.spec.uart_rx) in self.spec.part.bootloader_pins
+        )
         machine.reset("power")
 
     # ------------------------------------------------------------------------ wires

@@ -33,6 +33,8 @@ from .timebase import Timebase
 FLASH_BASE, SRAM_BASE, CCM_BASE, SYSTEM_BASE = 0x0800_0000, 0x2000_0000, 0x1000_0000, 0x1FFF_0000
 _BIT_BAND, _RAM_BIT_BAND = 0x4200_0000, 0x2200_0000
 _SYSTEM_BYTES = 0x8000
+_ROM_ENTRY = 0x100
+"""Of the ROM, whose vectors are at its start (AN2606); where it is on a chip does not matter."""
 AHB1ENR, APB1ENR, APB2ENR = 0x30, 0x40, 0x44
 _USARTS = {
     "USART1": (0x4001_1000, 37, APB2ENR, 4),
@@ -84,10 +86,13 @@ class Chip:
         system[0x7A10:0x7A1C] = uid
         struct.pack_into("<H", system, 0x7A22, part.flash_kib)
         calibration = [VREFINT_V] + [temperature_v(celsius) for celsius in (30.0, 110.0)]
+        struct.pack_into("<2I", system, 0, SRAM_BASE + 0x3000, SYSTEM_BASE + _ROM_ENTRY | 1)
+        struct.pack_into("<2H", system, _ROM_ENTRY, 0xBE00, 0xE7FE)  # bkpt; b .
         struct.pack_into("<3H", system, 0x7A2A, *(round(volts / 3.3 * 4095) for volts in calibration))
         add(Region("flash", FLASH_BASE, self.flash, writable=False))
         add(Region("flash alias", 0, self.flash, writable=False))
         add(Region("sram", SRAM_BASE, self.sram, writable=True))
+        self.system = system
         add(Region("system", SYSTEM_BASE, system, writable=False))
         if self.ccm:
             add(Region("ccm", CCM_BASE, self.ccm, writable=True, dma=False))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from unicorn import arm_const as arm
 
-from .chip import FLASH_BASE, SRAM_BASE, Chip
+from .chip import FLASH_BASE, SRAM_BASE, SYSTEM_BASE, Chip
 from .cpu import Fault, FaultKind, RegisterBatch, Stop
 from .exceptions import Lockup
 from .parts import Part
@@ -48,6 +49,12 @@ class Machine(Chip):
         self._lockups = 0
         self._resets = 0
         self._reset_wanted: str | None = None
+        self.boot0 = False
+        """Level of the pin, sampled at a reset: high starts system memory instead of flash (RM0383 2.4)."""
+        self._in_rom = False
+        self.on_rom: Callable[[], None] = lambda: None
+        """The core has reached the ROM's entry; it stands still until `start_at` or a reset."""
+        self.on_reset: Callable[[], None] = lambda: None
         self._distances: dict[int, int] = {}
         super().__init__(part, hse_hz=hse_hz, seed=seed, uid=uid)
         self.scb.on_reset_request = lambda: self.request_reset("software")
@@ -110,10 +117,15 @@ class Machine(Chip):
         self._special.write([3, 0, 0, 0, 0, 0])  # privileged while the others are written
         self._special.write([0, 0, 0, 0, 0, 0])
         self.cpu.primask = self.cpu.faultmask = self.cpu.basepri = 0
-        stack, entry = struct.unpack_from("<2I", self.flash)
+        self.on_reset()
+        self.syscfg.registers[0] = int(self.boot0)  # MEMRMP follows the pins (RM0383 7.2.1)
+        self.start_at(*struct.unpack_from("<2I", self.system if self.boot0 else self.flash))
+
+    def start_at(self, stack: int, entry: int) -> None:
+        """Let the core begin at `entry`."""
         self._all_registers.write([0] * 13 + [0xFFFF_FFFF, stack & ~3])
         self.cpu.pc = entry & ~1
-        self._asleep = self._locked_up = False
+        self._asleep = self._locked_up = self._in_rom = False
 
     # --------------------------------------------------------------------------- loop
 
@@ -131,7 +143,7 @@ class Machine(Chip):
                     self.reset(self._reset_wanted)
                 if reached:
                     return
-            elif self._locked_up:
+            elif self._locked_up or self._in_rom:
                 time.cycle = time.due_cycle
             elif self._asleep:
                 if nvic.pending & nvic.enabled and self.exceptions.wakes():
@@ -197,6 +209,9 @@ class Machine(Chip):
                 self._asleep = not exceptions.wakes()
         elif stop is Stop.SVC:
             exceptions.supervisor_call()
+        elif stop is Stop.BREAKPOINT and SYSTEM_BASE <= self.cpu.pc < SYSTEM_BASE + len(self.system):
+            self._in_rom = True
+            self.on_rom()
         elif stop is Stop.BREAKPOINT:
             exceptions.breakpoint()
         else:

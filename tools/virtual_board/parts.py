@@ -29,6 +29,8 @@ class Part:
     ports: str
     usarts: tuple[str, ...]
     temperature_channel: int
+    bootloader_pins: tuple[tuple[str, str], ...]
+    """TX and RX of the USARTs on which the ROM listens (AN2606)."""
 
     def voltage_scale(self, pwr_cr: int) -> int:
         """The scale that PWR_CR selects; 1 is the fastest."""
@@ -60,6 +62,7 @@ STM32F411 = Part(
     ports="ABCDEH",
     usarts=("USART1", "USART2", "USART6"),
     temperature_channel=18,
+    bootloader_pins=(("PA9", "PA10"), ("PD5", "PD6")),
 )
 
 STM32F405 = Part(
@@ -79,4 +82,5 @@ STM32F405 = Part(
     ports="ABCDEFGHI",
     usarts=("USART1", "USART2", "USART3", "UART4", "UART5", "USART6"),
     temperature_channel=16,
+    bootloader_pins=(("PA9", "PA10"), ("PB10", "PB11"), ("PC10", "PC11")),
 )

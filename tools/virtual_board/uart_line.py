@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from .peripherals.usart import Usart
 from .timebase import PS_PER_S, Timebase
@@ -18,6 +19,19 @@ class _Run:
     start_ps: int
     frame_ps: int
     data: bytearray
+
+
+class Bootloader(Protocol):
+    """What the line needs of `rom_bootloader.RomBootloader`."""
+
+    baud: int | None
+
+    @property
+    def frame_ps(self) -> int:
+        """Length of a character."""
+
+    def receive(self, byte: int) -> None:
+        """A byte from the host."""
 
 
 class UartLine:
@@ -42,6 +56,8 @@ class UartLine:
         self.rx_connected: Callable[[], bool] = lambda: True
         self.host_baud: int | None = None
         """Rate of the host's port; None follows the board."""
+        self.bootloader: Bootloader | None = None
+        """Has the pins instead of the USART while the core is in ROM."""
         self.sent = 0
         """Bytes that the board has put on the wire."""
         self.damaged = 0
@@ -52,7 +68,7 @@ class UartLine:
 
     def transmit(self, start_ps: int, frame_ps: int, data: bytes) -> None:
         """The board's transmitter: see `usart.Wire`."""
-        if not self.tx_connected():
+        if self.bootloader is None and not self.tx_connected():
             return
         self.sent += len(data)
         runs = self._runs
@@ -122,6 +138,8 @@ class UartLine:
         return len(self._incoming)
 
     def _frame_ps(self) -> int:
+        if self.bootloader is not None:
+            return self.bootloader.frame_ps
         if self.host_baud is not None:
             return 10 * PS_PER_S // self.host_baud
         return self._usart.frame_ps or 10 * PS_PER_S // 921_600
@@ -140,7 +158,9 @@ class UartLine:
             byte ^= 1 << self._random.randrange(8)
             self.damaged += 1
             errors = 4
-        if self.rx_connected():
+        if self.bootloader is not None:
+            self.bootloader.receive(byte)
+        elif self.rx_connected():
             self._usart.receive(byte, errors)
         self._idle_order += 1
         if self._incoming:
@@ -173,11 +193,20 @@ class UartLine:
         self._gap = max(0, position - len(result))
         return bytes(result)
 
+<<<<<<< HEAD
     def _mismatched(self, board_frame_ps: int) -> bool:
         """Whether characters of that length on the board's side are garbage at the other."""
         if self.host_baud is None or board_frame_ps == 0:
             return False
         return abs(10 * PS_PER_S / board_frame_ps / self.host_baud - 1) > 0.03
+=======
+    def _mismatched(self) -> bool:
+        if self.bootloader is not None:
+            baud = self.bootloader.baud
+            return self.host_baud is not None and baud is not None and abs(baud / self.host_baud - 1) > 0.03
+        frame = self._usart.frame_ps
+        return self.host_baud is not None and frame > 0 and abs(10 * PS_PER_S / frame / self.host_baud - 1) > 0.03
+>>>>>>> 24a5a04 (Model the ROM's bootloader on the virtual board; start from whatever state it left)
 
     def _garble(self, byte: int) -> int:
         self.damaged += 1

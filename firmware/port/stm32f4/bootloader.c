@@ -35,6 +35,22 @@ void bootloader_enter_if_asked(void)
     __builtin_unreachable();
 }
 
+#define SWITCH_READS 1000u /* bound; the switch takes some cycles of the slower clock */
+
+void bootloader_clean_up(void)
+{
+    RCC->CR |= RCC_CR_HSION;
+    RCC->CFGR = 0;
+    for (uint32_t reads = 0; (RCC->CFGR & RCC_CFGR_SWS) != 0 && reads < SWITCH_READS; reads++) {
+    }
+    RCC->CR &= ~(RCC_CR_PLLON | RCC_CR_HSEON);
+    volatile uint32_t *resets[] = {&RCC->AHB1RSTR, &RCC->APB1RSTR, &RCC->APB2RSTR};
+    for (size_t i = 0; i < sizeof resets / sizeof resets[0]; i++) {
+        *resets[i] = UINT32_MAX;
+        *resets[i] = 0;
+    }
+}
+
 _Noreturn void hal_system_enter_bootloader(void)
 {
     mark[0] = MARK;

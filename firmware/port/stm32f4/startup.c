@@ -28,6 +28,7 @@ static uint32_t hash(const uint32_t *from, const uint32_t *to, uint32_t h)
 _Noreturn void Reset_Handler(void)
 {
     bootloader_enter_if_asked();
+    bootloader_clean_up();
     SCB->VTOR = (uint32_t)vectors_start; /* address 0 is system memory when the ROM's loader started this */
     uint32_t *sp;
     __asm volatile("mov %0, sp" : "=r"(sp));

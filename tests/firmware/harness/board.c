@@ -122,6 +122,10 @@ _Noreturn void hal_system_reset(void)
     show();
     exit(0);
 }
+_Noreturn void hal_system_enter_bootloader(void)
+{
+    assert_failed(); /* this board has none */
+}
 uint32_t hal_system_ram_hash(void)
 {
     return 0x12345678;

@@ -153,7 +153,8 @@ class Comparison:
         parts = reference.FIELDS.get(name, (field,))
         for peripheral in self._groups.get(prefix, ()):
             registers = self._device.registers.get(peripheral, {})
-            for known in [f"S{n}CR" for n in range(8)] if register == "SxCR" else [register]:
+            spelled = reference.REGISTERS.get((peripheral, register), register)
+            for known in [f"S{n}CR" for n in range(8)] if register == "SxCR" else [spelled]:
                 if known not in registers:
                     continue
                 fields = registers[known].fields

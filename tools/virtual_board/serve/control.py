@@ -30,6 +30,7 @@ commands, one a line; each is answered by a line that begins with ok or error:
   motion still|hand [SEED]|rotate RATE [X Y Z]
   temperature CELSIUS   die temperature of the microcontroller
   ambient CELSIUS|motion   temperature of the air, or again that of the motion
+  boot0 on|off       the BOOT0 pin: the next reset starts the ROM's bootloader instead of the firmware
   status             one line of JSON: time, counters, what the port dropped, accesses that no model answers
   quit               end cleanly
 """
@@ -59,6 +60,7 @@ class Commands:
             "motion": self._motion,
             "temperature": self._temperature,
             "ambient": self._ambient,
+            "boot0": self._boot0,
             "status": self._status,
             "quit": self._end,
         }
@@ -152,6 +154,10 @@ class Commands:
 
     def _ambient(self, words: list[str]) -> str:
         self._board.ambient_c = None if words == ["motion"] else float(words[0])
+        return ""
+
+    def _boot0(self, words: list[str]) -> str:
+        self._board.machine.boot0 = _on_off(words)
         return ""
 
     def _status(self, _words: list[str]) -> str:
