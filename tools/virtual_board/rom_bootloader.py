@@ -31,8 +31,6 @@ SLOWEST_BAUD, FASTEST_BAUD = 1200, 115_200
 """AN3155 2.1 and 2.2."""
 RAM_USED = 12 << 10
 """The ROM's own, from the start of SRAM (AN2606, STM32F411xx)."""
-FRAME_BITS = 11
-"""Start, 8 data, even parity, stop (AN3155 1)."""
 
 _ALLOWED_WHEN_PROTECTED = frozenset((GET, GET_VERSION, GET_ID, READOUT_UNPROTECT))
 _FLASH = 0x4002_3C00
@@ -47,6 +45,9 @@ Step = Generator[int | None, int, None]
 
 class RomBootloader:
     """The ROM, listening on the line's UART if the chip's does so on the board's pins."""
+
+    frame_bits = 11
+    """Start, 8 data, even parity, stop (AN3155 1)."""
 
     def __init__(self, machine: Machine, line: UartLine, *, listens: bool) -> None:
         self._machine, self._line, self._listens = machine, line, listens
@@ -135,7 +136,7 @@ class RomBootloader:
     @property
     def frame_ps(self) -> int:
         """Length of a character."""
-        return FRAME_BITS * PS_PER_S // (self.baud or self._line.host_baud or FASTEST_BAUD)
+        return self.frame_bits * PS_PER_S // (self.baud or self._line.host_baud or FASTEST_BAUD)
 
     def _send(self, *data: int) -> None:
         start = max(self._machine.time.now_ps, self._free_ps)

@@ -19,12 +19,14 @@ class _Run:
     start_ps: int
     frame_ps: int
     data: bytearray
+    bits: int
 
 
 class Bootloader(Protocol):
     """What the line needs of `rom_bootloader.RomBootloader`."""
 
-    baud: int | None
+    frame_bits: int
+    """Of a character, start, parity and stop included."""
 
     @property
     def frame_ps(self) -> int:
@@ -75,7 +77,9 @@ class UartLine:
         if runs and runs[-1].frame_ps == frame_ps and runs[-1].start_ps + frame_ps * len(runs[-1].data) == start_ps:
             runs[-1].data += data
         else:
-            runs.append(_Run(start_ps, frame_ps, bytearray(data)))
+            runs.append(
+                _Run(start_ps, frame_ps, bytearray(data), 10 if self.bootloader is None else self.bootloader.frame_bits)
+            )
 
     def replace_last(self, byte: int) -> None:
         """See `usart.Wire`."""
@@ -109,7 +113,7 @@ class UartLine:
                 break
             data = bytes(run.data[:done])
             end = run.start_ps + done * run.frame_ps
-            if self._mismatched(run.frame_ps):
+            if self._mismatched(run.frame_ps, run.bits):
                 data = bytes(self._garble(byte) for byte in data)
             elif self._damage:
                 data = self._damaged(data)
@@ -151,15 +155,20 @@ class UartLine:
     def _arrive(self) -> None:
         byte = self._incoming.popleft()
         errors = 0
-        if self._mismatched(self._usart.frame_ps):
+        rom = self.bootloader
+        if (
+            self._mismatched(rom.frame_ps, rom.frame_bits)
+            if rom is not None
+            else self._mismatched(self._usart.frame_ps)
+        ):
             byte, errors = self._garble(byte), 2
         elif self._damage_to_board:
             self._damage_to_board -= 1
             byte ^= 1 << self._random.randrange(8)
             self.damaged += 1
             errors = 4
-        if self.bootloader is not None:
-            self.bootloader.receive(byte)
+        if rom is not None:
+            rom.receive(byte)
         elif self.rx_connected():
             self._usart.receive(byte, errors)
         self._idle_order += 1
@@ -193,20 +202,11 @@ class UartLine:
         self._gap = max(0, position - len(result))
         return bytes(result)
 
-<<<<<<< HEAD
-    def _mismatched(self, board_frame_ps: int) -> bool:
+    def _mismatched(self, board_frame_ps: int, bits: int = 10) -> bool:
         """Whether characters of that length on the board's side are garbage at the other."""
         if self.host_baud is None or board_frame_ps == 0:
             return False
-        return abs(10 * PS_PER_S / board_frame_ps / self.host_baud - 1) > 0.03
-=======
-    def _mismatched(self) -> bool:
-        if self.bootloader is not None:
-            baud = self.bootloader.baud
-            return self.host_baud is not None and baud is not None and abs(baud / self.host_baud - 1) > 0.03
-        frame = self._usart.frame_ps
-        return self.host_baud is not None and frame > 0 and abs(10 * PS_PER_S / frame / self.host_baud - 1) > 0.03
->>>>>>> 24a5a04 (Model the ROM's bootloader on the virtual board; start from whatever state it left)
+        return abs(bits * PS_PER_S / board_frame_ps / self.host_baud - 1) > 0.03
 
     def _garble(self, byte: int) -> int:
         self.damaged += 1
