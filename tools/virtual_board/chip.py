@@ -10,6 +10,7 @@ from .bus import Bus, Peripheral
 from .cpu import Cpu
 from .exceptions import Exceptions
 from .memory import Memory, Region
+from .mpu import Mpu
 from .nvic import Nvic
 from .parts import Part
 from .peripherals.adc import VREFINT_V, Adc, AdcCommon, temperature_v
@@ -127,11 +128,12 @@ class Chip:
         self.nvic = Nvic(self.time, self.part.interrupts)
         self.scb = Scb(self.nvic)
         self.fpu = Fpu(self.nvic)
-        self.exceptions = Exceptions(self.cpu, self.memory, self.nvic, self.scb, self.fpu)
+        self.mpu = Mpu(self.bus)
+        self.exceptions = Exceptions(self.cpu, self.memory, self.nvic, self.scb, self.fpu, self.mpu)
         self.systick = SysTick(self.time, self.nvic)
         self.core_debug = CoreDebug()
         self.dwt = Dwt(self.core_debug, self.core_cycles)
-        self.nvic.changed = self.cpu.end_slice
+        self.nvic.changed = self.mpu.changed = self.cpu.end_slice
         self.time.shorten = self.cpu.end_slice
         self.scb.current_exception = self.exceptions.ipsr
 
@@ -200,6 +202,7 @@ class Chip:
             (self.systick, self.systick.base, 0x20),
             (self.nvic, 0xE000_E100, 0x400),
             (self.scb, self.scb.base, 0x90),
+            (self.mpu, self.mpu.base, 0x30),
             (self.core_debug, self.core_debug.base, 0x10),
             (self.fpu, self.fpu.base, 0x100),
             (self.dwt, self.dwt.base, 0x400),

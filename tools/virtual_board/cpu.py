@@ -19,11 +19,14 @@ import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import unicorn
 from unicorn import arm_const, unicorn_const
 from unicorn.unicorn_py3 import unicorn as _binding
+
+from .mpu import EXECUTE, READ, WRITE
 
 _api: Any = unicorn
 _library: Any = _binding.uclib
@@ -150,7 +153,8 @@ class Cpu:
         self._interrupt: int | None = None
         self._memory_fault: Fault | None = None
         self._yielded_at = -1
-        self._buffers: list[object] = []
+        self._views: dict[int, Any] = {}
+        self._mapped: dict[int, tuple[tuple[int, int], ...]] = {}
         self._after_slice = RegisterBatch(
             self.core,
             [
@@ -169,11 +173,26 @@ class Cpu:
     def map_memory(self, address: int, memory: bytearray, *, writable: bool) -> None:
         """Map `memory` (its length a multiple of 4 KiB) at `address`; Python and the core share it without a copy."""
         view = (ctypes.c_uint8 * len(memory)).from_buffer(memory)
-        self._buffers.append(view)
-        access = unicorn_const.UC_PROT_READ | unicorn_const.UC_PROT_EXEC
-        if writable:
-            access |= unicorn_const.UC_PROT_WRITE
+        self._views[address] = view
+        access = READ | EXECUTE | (WRITE if writable else 0)
+        self._mapped[address] = (0, access), (len(memory), 0)
         self.core.mem_map_ptr(address, len(memory), access, ctypes.addressof(view))
+
+    def protect(self, address: int, pieces: tuple[tuple[int, int], ...]) -> None:
+        """Change what the core may do with the memory mapped at `address`: from each offset on (the first is 0, the
+        last the length) it has the given access. Not while it runs."""
+        old, view = self._mapped[address], self._views[address]
+        if pieces == old:
+            return
+        # Unicorn's own mem_protect would split a mapping into copies, which Python no longer shares
+        for (start, access), (end, _) in pairwise(old):
+            if access:
+                self.core.mem_unmap(address + start, end - start)
+        for (start, access), (end, _) in pairwise(pieces):
+            if access:
+                self.core.mem_map_ptr(address + start, end - start, access, ctypes.addressof(view) + start)
+        self._mapped[address] = pieces
+        self.forget_code()
 
     def map_registers(
         self, base: int, size: int, read: Callable[[int, int], int], write: Callable[[int, int, int], None]

@@ -12,13 +12,15 @@ from unicorn import arm_const as arm
 
 from .cpu import Cpu, Fault, FaultKind, RegisterBatch
 from .memory import BusError, Memory
-from .nvic import BUS_FAULT, HARD_FAULT, NMI, SV_CALL, USAGE_FAULT, Nvic
+from .mpu import EXECUTE, READ, WRITE, Mpu
+from .nvic import BUS_FAULT, HARD_FAULT, MEM_MANAGE, NMI, SV_CALL, USAGE_FAULT, Nvic
 from .scb import Fpu, Scb
 
 _R0_R3_R12 = [arm.UC_ARM_REG_R0, arm.UC_ARM_REG_R1, arm.UC_ARM_REG_R2, arm.UC_ARM_REG_R3, arm.UC_ARM_REG_R12]
 _FRAME = struct.Struct("<8I")
 _FPU_FRAME = struct.Struct("<8Q2I")
 _FPCA, _SPSEL = 4, 2
+_IACCVIOL, _DACCVIOL, _MUNSTKERR, _MSTKERR = 1 << 0, 1 << 1, 1 << 3, 1 << 4
 _UNDEFINSTR, _INVSTATE, _INVPC, _NOCP = 1 << 16, 1 << 17, 1 << 18, 1 << 19
 _IBUSERR, _PRECISERR, _IMPRECISERR, _UNSTKERR, _STKERR = 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12
 _VECTTBL, _FORCED, _DEBUGEVT = 1 << 1, 1 << 30, 1 << 31
@@ -32,7 +34,8 @@ class Lockup(Exception):
 class Exceptions:
     """Moves the core into and out of handlers."""
 
-    def __init__(self, cpu: Cpu, memory: Memory, nvic: Nvic, scb: Scb, fpu: Fpu) -> None:
+    def __init__(self, cpu: Cpu, memory: Memory, nvic: Nvic, scb: Scb, fpu: Fpu, mpu: Mpu) -> None:
+        self._mpu = mpu
         self._cpu, self._memory, self._nvic, self._scb, self._fpu = cpu, memory, nvic, scb, fpu
         core = cpu.core
         self._entry = RegisterBatch(
@@ -108,23 +111,26 @@ class Exceptions:
         code = 0xFFFF_FFF1 if not thread else 0xFFFF_FFFD if control & _SPSEL else 0xFFFF_FFF9
         if floating:
             code &= ~0x10
-        try:
-            self._memory.write(frame, data)
-        except BusError:
-            exception = self._stacking_failed(exception)
+        if self._mpu.enabled and not self._mpu.allows(frame, len(data), WRITE):
+            exception = self._stacking_failed(exception, MEM_MANAGE, _MSTKERR)
+        else:
+            try:
+                self._memory.write(frame, data)
+            except BusError:
+                exception = self._stacking_failed(exception, BUS_FAULT, _STKERR)
         self._handler.write([frame, code, exception])
         self._nvic.activate(exception)
         self._go_to_vector(exception)
 
-    def _stacking_failed(self, exception: int) -> int:
+    def _stacking_failed(self, exception: int, fault: int, bits: int) -> int:
         """The fault is handled first, as a derived exception, and what was to be entered stays pending (ARMv7-M ARM,
         B1.5.11). Raises Lockup when that was a HardFault already."""
-        self._scb.note_fault(_STKERR)
+        self._scb.note_fault(bits)
         if exception in (NMI, HARD_FAULT):
             raise Lockup
-        bus_first = self._nvic.preempts(BUS_FAULT, self._nvic.group(self._nvic.priorities[exception]))
-        if self._scb.fault_enabled(BUS_FAULT) and bus_first:
-            return BUS_FAULT
+        fault_first = self._nvic.preempts(fault, self._nvic.group(self._nvic.priorities[exception]))
+        if self._scb.fault_enabled(fault) and fault_first:
+            return fault
         self._scb.note_hard_fault(_FORCED)
         return HARD_FAULT
 
@@ -161,6 +167,10 @@ class Exceptions:
             return False
         frame = psp if code & 4 else msp
         floating = not code & 0x10
+        if self._mpu.enabled and not self._mpu.allows(frame, 104 if floating else 32, READ):
+            nvic.active |= 1 << finished
+            self._raise(MEM_MANAGE, _MUNSTKERR)
+            return False
         try:
             data = self._memory.read(frame, 104 if floating else 32)
         except BusError:
@@ -200,15 +210,19 @@ class Exceptions:
 
     def fault(self, fault: Fault) -> None:
         """An instruction failed. Loads report precisely; stores go through the write buffer, so the core is already
-        past them and BFAR stays unset (PM0214, 2.4.1, imprecise bus error). Raises Lockup."""
+        past them and BFAR stays unset (PM0214, 2.4.1, imprecise bus error). What the MPU or the system address map
+        forbids never reaches the bus: it is precise for stores too (ARMv7-M ARM, B3.5). Raises Lockup."""
         if fault.kind is FaultKind.UNDEFINED:
             self._raise(USAGE_FAULT, _UNDEFINSTR)
         elif fault.kind is FaultKind.INVALID_STATE:
             self._raise(USAGE_FAULT, _INVSTATE)
         elif fault.kind is FaultKind.FETCH:
-            self._raise(BUS_FAULT, _IBUSERR)
+            allowed = self._mpu.access(fault.address) & EXECUTE
+            self._raise(*((BUS_FAULT, _IBUSERR) if allowed else (MEM_MANAGE, _IACCVIOL)))
+        elif not self._mpu.allows(fault.address, fault.size, READ if fault.kind is FaultKind.READ else WRITE):
+            self._raise(MEM_MANAGE, _DACCVIOL, memory_address=fault.address)
         elif fault.kind is FaultKind.READ:
-            self._raise(BUS_FAULT, _PRECISERR, fault.address)
+            self._raise(BUS_FAULT, _PRECISERR, bus_address=fault.address)
         else:
             self.skip_instruction()
             self._raise(BUS_FAULT, _IMPRECISERR)
@@ -218,8 +232,10 @@ class Exceptions:
         half = int.from_bytes(self._memory.read(self._cpu.pc, 2), "little")
         self._cpu.pc += 4 if half >> 11 in (0x1D, 0x1E, 0x1F) else 2
 
-    def _raise(self, exception: int, bits: int, bus_address: int | None = None) -> None:
-        self._scb.note_fault(bits, bus_address)
+    def _raise(
+        self, exception: int, bits: int, *, bus_address: int | None = None, memory_address: int | None = None
+    ) -> None:
+        self._scb.note_fault(bits, bus_address=bus_address, memory_address=memory_address)
         if self._scb.fault_enabled(exception) and self._nvic.preempts(exception, self.execution_priority()):
             self._nvic.pend(exception)
         else:

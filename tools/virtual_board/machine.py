@@ -12,11 +12,14 @@ from unicorn import arm_const as arm
 from .chip import FLASH_BASE, SRAM_BASE, SYSTEM_BASE, Chip
 from .cpu import Fault, FaultKind, RegisterBatch, Stop
 from .exceptions import Lockup
+from .mpu import EXECUTE, PAGE, READ, WRITE
+from .nvic import HARD_FAULT, NMI
 from .parts import Part
 from .thumb import unmask_distance
 from .timebase import PS_PER_S
 
 _LONGEST_SLICE = 20_000_000
+_NEGATIVE = 1 << NMI | 1 << HARD_FAULT
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Machine(Chip):
         self._stalled_ps = 0
         self._locked_up = False
         self._lockups = 0
+        self._protected = 0
         self._resets = 0
         self._reset_wanted: str | None = None
         self.boot0 = False
@@ -191,6 +195,7 @@ class Machine(Chip):
                     return
             elif self.exceptions.masked():
                 limit = min(limit, self._distance())
+        self._protect()
         time.in_slice = cpu.retired_in_slice
         try:
             stop, retired = cpu.run(limit)
@@ -199,6 +204,23 @@ class Machine(Chip):
         time.cycle += retired
         if stop is not Stop.LIMIT:
             self._handle(stop)
+
+    def _protect(self) -> None:
+        """Give the core's memory the access that the MPU allows now."""
+        mpu = self.mpu
+        if mpu.enabled and not mpu.in_handlers:
+            mpu.bypass(wanted=bool(self.nvic.active & _NEGATIVE or self.cpu.faultmask))
+        if mpu.generation == self._protected:
+            return
+        self._protected = mpu.generation
+        for region in self.memory.regions:
+            mapped = READ | EXECUTE | (WRITE if region.writable else 0)
+            pieces: list[tuple[int, int]] = []
+            for offset in range(0, len(region.data), PAGE):
+                access = mpu.access(region.start + offset) & mapped
+                if not pieces or access != pieces[-1][1]:
+                    pieces.append((offset, access))
+            self.cpu.protect(region.start, (*pieces, (len(region.data), 0)))
 
     def _handle(self, stop: Stop) -> None:
         exceptions = self.exceptions
@@ -217,7 +239,7 @@ class Machine(Chip):
         else:
             fault = self.cpu.fault
             assert fault is not None
-            if fault.kind is FaultKind.WRITE_PROTECTED:
+            if fault.kind is FaultKind.WRITE_PROTECTED and self.mpu.allows(fault.address, fault.size, WRITE):
                 self._store_to_flash(fault)
                 exceptions.skip_instruction()
                 self.time.cycle += 1

@@ -39,12 +39,11 @@ class Scb(Peripheral):
         _BFAR: 0,
         0x3C: 0,
         _CPACR: 0,
-        0x90: 0x800,  # MPU_TYPE: 8 regions
     }
 
     def __init__(self, nvic: Nvic) -> None:
         super().__init__("SCB", 0xE000ED00)
-        self.read_only = frozenset((0x00, 0x90))
+        self.read_only = frozenset((0x00,))
         self._nvic = nvic
         self.on_reset_request: Callable[[], None] = lambda: None
         self.readers = {_ICSR: self._read_icsr, _AIRCR: self._read_aircr, _SHCSR: self._read_shcsr}
@@ -88,8 +87,11 @@ class Scb(Peripheral):
         """Whether SHCSR lets this fault have its own handler."""
         return bool(self.registers[_SHCSR] >> _SHCSR_ENABLES[exception] & 1)
 
-    def note_fault(self, bits: int, bus_address: int | None = None) -> None:
-        """Set bits of CFSR; with an address also BFAR and BFARVALID."""
+    def note_fault(self, bits: int, *, bus_address: int | None = None, memory_address: int | None = None) -> None:
+        """Set bits of CFSR; with an address also BFAR and BFARVALID, or MMFAR and MMARVALID."""
+        if memory_address is not None:
+            bits |= 1 << 7
+            self.registers[_MMFAR] = memory_address
         if bus_address is not None:
             bits |= 1 << 15
             self.registers[_BFAR] = bus_address

@@ -55,7 +55,8 @@ struct clocks clock_start(void)
     FLASH->ACR = FLASH_ACR_ICEN | FLASH_ACR_DCEN | BOARD_FLASH_WAIT;
     (void)FLASH->ACR;
 
-    RCC->CR |= RCC_CR_HSEON | (BOARD_HSE_BYPASS ? RCC_CR_HSEBYP : 0u);
+    RCC->CR |= BOARD_HSE_BYPASS ? RCC_CR_HSEBYP : 0u; /* while the oscillator is off: RM0383 6.3.1 */
+    RCC->CR |= RCC_CR_HSEON;
     clocks.hse_failed = !wait_for(&RCC->CR, RCC_CR_HSERDY, RCC_CR_HSERDY, HSE_READY_READS);
 
     /* VCO input 1 or 2 MHz; from HSI the same VCO rate by way of 1 MHz */

@@ -57,9 +57,10 @@ struct rcc {
 struct pwr {
     volatile uint32_t CR, CSR;
 };
-#define PWR          ((struct pwr *)0x40007000u)
-#define PWR_CR_VOS   (3u << 14)
-#define PWR_CR_VOS_0 BIT(14)
+#define PWR            ((struct pwr *)0x40007000u)
+#define PWR_CR_VOS     (3u << 14)
+#define PWR_CR_VOS_0   BIT(14)
+#define PWR_CSR_VOSRDY BIT(14)
 
 /* ---- flash interface, RM0383 3.8 / RM0090 3.9 */
 struct flash {
@@ -224,6 +225,21 @@ struct scb {
 #define SCB_SHCSR_BUSFAULTENA BIT(17)
 #define SCB_SHCSR_USGFAULTENA BIT(18)
 
+struct mpu {
+    volatile uint32_t TYPE, CTRL, RNR, RBAR, RASR;
+};
+#define MPU                 ((struct mpu *)0xE000ED90u)
+#define MPU_CTRL_ENABLE     BIT(0)
+#define MPU_CTRL_PRIVDEFENA BIT(2)
+#define MPU_RASR_ENABLE     BIT(0)
+#define MPU_RASR_SIZE_Pos   1u
+#define MPU_RASR_SRD_Pos    8u
+#define MPU_RASR_C          BIT(17)
+#define MPU_RASR_S          BIT(18)
+#define MPU_RASR_AP_FULL    (3u << 24)
+#define MPU_RASR_AP_READ    (6u << 24)
+#define MPU_RASR_XN         BIT(28)
+
 _Static_assert(offsetof(struct rcc, CSR) == 0x74, "RCC layout");
 _Static_assert(offsetof(struct dma, S[1]) == 0x28, "DMA layout");
 _Static_assert(offsetof(struct adc, DR) == 0x4C, "ADC layout");
@@ -232,6 +248,7 @@ _Static_assert(offsetof(struct scb, BFAR) == 0x38, "SCB layout");
 
 /* Interrupt numbers this port uses, RM0383 table 37 / RM0090 table 62. */
 enum irq {
+    IRQ_WWDG = 0,
     IRQ_EXTI0 = 6,
     IRQ_EXTI1 = 7,
     IRQ_EXTI2 = 8,

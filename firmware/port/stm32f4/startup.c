@@ -2,6 +2,7 @@
 #include "hal/system.h"
 
 #include "bootloader.h"
+#include "mpu.h"
 #include "registers.h"
 #include "vectors.h"
 
@@ -48,6 +49,7 @@ _Noreturn void Reset_Handler(void)
     for (volatile uint32_t *word = bss_start; word < bss_end; word++) {
         *word = 0;
     }
+    mpu_start();
     (void)main();
     hal_system_reset();
 }

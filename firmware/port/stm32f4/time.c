@@ -15,6 +15,7 @@
 #include "nvic.h"
 #include "registers.h"
 #include "vectors.h"
+#include "watchdog.h"
 
 static struct {
     volatile uint64_t base_us;
@@ -51,6 +52,7 @@ uint64_t hal_time_us(void)
 void systick_isr(void)
 {
     clock.base_us += HAL_TICK_US;
+    watchdog_tick();
     deferred_pend();
 }
 

@@ -61,6 +61,8 @@ CHOICES = {
     "PWR_CR_VOS_0": Choice("PWR_CR_VOS", 0b01, "RM0383 5.4.1, RM0090 5.4.1"),
     "DMA_SxCR_DIR_TO_PERIPHERAL": Choice("DMA_SxCR_DIR", 0b01, "RM0383 9.5.5, RM0090 10.5.5"),
     "DMA_SxCR_PL_HIGH": Choice("DMA_SxCR_PL", 0b10, "RM0383 9.5.5, RM0090 10.5.5"),
+    "MPU_RASR_AP_FULL": Choice("MPU_RASR_AP", 0b011, "PM0214 4.2.1"),
+    "MPU_RASR_AP_READ": Choice("MPU_RASR_AP", 0b110, "PM0214 4.2.1"),
     "ADC_CCR_ADCPRE_DIV4": Choice("ADC_CCR_ADCPRE", 0b01, "RM0383 11.12.16, RM0090 13.13.16"),
     **{f"DMA_{flag}": Choice(f"DMA_LISR_{flag}", 1, "SVD") for flag in ("FEIF", "DMEIF", "TEIF", "HTIF", "TCIF")},
 }
@@ -135,6 +137,19 @@ CORE: Mapping[str, Mapping[str, Register]] = {
         "DFSR": Register(0xE000ED30, source="ARMv7-M Architecture Reference Manual C1.6.1"),
         "MMFAR": Register(0xE000ED34, source="PM0214 4.4.15"),
         "BFAR": Register(0xE000ED38, source="PM0214 4.4.16"),
+    },
+    "MPU": {
+        "TYPE": Register(0xE000ED90, source="PM0214 4.2.5"),
+        "CTRL": Register(0xE000ED94, 4, _bits(ENABLE=0, PRIVDEFENA=2), source="PM0214 4.2.6"),
+        "RNR": Register(0xE000ED98, source="PM0214 4.2.7"),
+        "RBAR": Register(0xE000ED9C, source="PM0214 4.2.8"),
+        "RASR": Register(
+            0xE000EDA0,
+            4,
+            {**_bits(ENABLE=0, C=17, S=18, XN=28), "SIZE": Field(1, 5), "SRD": Field(8, 8), "AP": Field(24, 3)},
+            source="PM0214 4.2.9",
+        ),
+        **_row("ALIAS", 0xE000EDA4, 6, "PM0214 4.2.10"),  # RBAR and RASR, three times more
     },
 }
 
