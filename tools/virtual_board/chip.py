@@ -129,7 +129,7 @@ class Chip:
         self.scb = Scb(self.nvic)
         self.fpu = Fpu(self.nvic)
         self.mpu = Mpu(self.bus)
-        self.exceptions = Exceptions(self.cpu, self.memory, self.nvic, self.scb, self.fpu, self.mpu)
+        self.exceptions = Exceptions(self.cpu, self.memory, self.nvic, self.scb, self.fpu, mpu=self.mpu)
         self.systick = SysTick(self.time, self.nvic)
         self.core_debug = CoreDebug()
         self.dwt = Dwt(self.core_debug, self.core_cycles)

@@ -34,7 +34,7 @@ class Lockup(Exception):
 class Exceptions:
     """Moves the core into and out of handlers."""
 
-    def __init__(self, cpu: Cpu, memory: Memory, nvic: Nvic, scb: Scb, fpu: Fpu, mpu: Mpu) -> None:
+    def __init__(self, cpu: Cpu, memory: Memory, nvic: Nvic, scb: Scb, fpu: Fpu, *, mpu: Mpu) -> None:
         self._mpu = mpu
         self._cpu, self._memory, self._nvic, self._scb, self._fpu = cpu, memory, nvic, scb, fpu
         core = cpu.core

@@ -12,12 +12,14 @@ from unicorn import arm_const as arm
 from .chip import FLASH_BASE, SRAM_BASE, SYSTEM_BASE, Chip
 from .cpu import Fault, FaultKind, RegisterBatch, Stop
 from .exceptions import Lockup
+from .memory import BusError
 from .mpu import EXECUTE, PAGE, READ, WRITE
 from .nvic import HARD_FAULT, NMI
 from .parts import Part
 from .thumb import unmask_distance
 from .timebase import PS_PER_S
 
+_BRANCH_TO_ITSELF = b"\xfe\xe7"
 _LONGEST_SLICE = 20_000_000
 _NEGATIVE = 1 << NMI | 1 << HARD_FAULT
 
@@ -60,10 +62,11 @@ class Machine(Chip):
         """The core has reached the ROM's entry; it stands still until `start_at` or a reset."""
         self.on_reset: Callable[[], None] = lambda: None
         self._distances: dict[int, int] = {}
+        self._spinning: dict[int, bool] = {}
         super().__init__(part, hse_hz=hse_hz, seed=seed, uid=uid)
         self.scb.on_reset_request = lambda: self.request_reset("software")
         self.iwdg.on_timeout = lambda: self.request_reset("watchdog")
-        self.flash_controller.on_change = self._forget_code
+        self.flash_controller.on_change = self.forget_code
         core = self.cpu.core
         self._all_registers = RegisterBatch(
             core, [arm.UC_ARM_REG_R0 + n for n in range(13)] + [arm.UC_ARM_REG_LR, arm.UC_ARM_REG_SP]
@@ -92,11 +95,13 @@ class Machine(Chip):
             region = self.memory.find(address, len(data))
             offset = address - region.start
             region.data[offset : offset + len(data)] = data
-        self._forget_code()
+        self.forget_code()
 
-    def _forget_code(self) -> None:
+    def forget_code(self) -> None:
+        """Program memory was changed from outside."""
         self.cpu.forget_code()
         self._distances.clear()
+        self._spinning.clear()
 
     # ------------------------------------------------------------------------- resets
 
@@ -193,8 +198,12 @@ class Machine(Chip):
                 self.exceptions.enter(exception)
                 if nvic.pending & nvic.enabled:
                     return
-            elif self.exceptions.masked():
+            elif self.exceptions.masked() and not self._spins():
                 limit = min(limit, self._distance())
+        if self._spins():  # nothing but an exception ends it, and none is ready: let the time pass at once
+            time.cycle += limit
+            cpu.instructions += limit
+            return
         self._protect()
         time.in_slice = cpu.retired_in_slice
         try:
@@ -255,6 +264,19 @@ class Machine(Chip):
         if half >> 11 == 0x18 or half >> 9 == 0x74:  # STM, STRD: only the first word is seen here
             self.bus.unmodelled["several words stored to flash memory by one instruction"] += 1
         self.flash_controller.store(fault.address & (FLASH_BASE - 1), fault.size, fault.value)
+
+    def _spins(self) -> bool:
+        """Whether the instruction at pc is a branch to itself."""
+        pc = self.cpu.pc
+        spins = self._spinning.get(pc)
+        if spins is None:
+            try:
+                spins = self.memory.read(pc, 2) == _BRANCH_TO_ITSELF
+            except BusError:
+                spins = False
+            if pc < SRAM_BASE:
+                self._spinning[pc] = spins
+        return spins
 
     def _distance(self) -> int:
         """Instructions that can run before something may lift the mask that holds an exception back."""

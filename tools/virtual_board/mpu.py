@@ -102,7 +102,9 @@ class Mpu(Peripheral):
         return bool(self.access(address) & access) and bool(self.access(last) & access)
 
     def _lookup(self, address: int) -> int:
-        if not self.enabled or self.bypassed or address >> 20 == 0xE00:  # the private peripheral bus is never checked (B3.5.1)
+        if (
+            not self.enabled or self.bypassed or address >> 20 == 0xE00
+        ):  # the private peripheral bus is never checked (B3.5.1)
             return default_access(address)
         for part in self._ranges:
             if part.start <= address < part.end:
@@ -152,9 +154,7 @@ class Mpu(Peripheral):
         start = base >> bits << bits
         count, disabled = (8, attributes >> 8 & 0xFF) if bits >= 8 else (1, 0)
         size = (1 << bits) // count
-        return [
-            Range(start + n * size, start + (n + 1) * size, access) for n in range(count) if not disabled >> n & 1
-        ]
+        return [Range(start + n * size, start + (n + 1) * size, access) for n in range(count) if not disabled >> n & 1]
 
     def _note_limits(self) -> None:
         for part in self._ranges:
