@@ -1,7 +1,5 @@
 #include "app/application.h"
 
-#include <stdalign.h>
-
 #include "app/boot.h"
 #include "app/buses.h"
 #include "app/commands.h"
@@ -10,10 +8,9 @@
 #include "app/log.h"
 #include "app/mcu_temp.h"
 #include "app/receiver.h"
-#include "app/sampler.h"
+#include "app/sensors.h"
 #include "app/streams.h"
 #include "app/telemetry.h"
-#include "drivers/mpu6050.h"
 #include "hal/adc.h"
 #include "hal/data_ready.h"
 #include "hal/fault.h"
@@ -27,19 +24,10 @@
 #define BAUD           921600u
 #define DRAIN_LIMIT_US 200000u /* the longest that a reset waits for the line */
 
-/* A stream of 2-byte samples holds few; a slow one has one sample a batch. */
-#define IMU_SLOTS    18u /* 100 ms of 6.67 kHz, and the one that stays free */
-#define SCALAR_SLOTS 6u
-#define SCALAR_BYTES 16u
-#define IMU_SLOT     SAMPLER_SLOT(SAMPLER_BATCH_BYTES)
-#define SCALAR_SLOT  SAMPLER_SLOT(SCALAR_BYTES)
-
 static struct {
     struct log log;
     struct streams streams;
-    struct sensor_sink sink;
     bool adc_open;
-    struct mpu6050 imu;
     struct mcu_temp mcu_temp;
     struct receiver receiver;
     struct line line;
@@ -48,9 +36,6 @@ static struct {
     struct health health;
     struct identity identity;
     uint64_t reset_by_us; /* 0: none wanted */
-    alignas(8) uint8_t imu_slots[IMU_SLOTS * IMU_SLOT];
-    alignas(8) uint8_t imu_temp_slots[SCALAR_SLOTS * SCALAR_SLOT];
-    alignas(8) uint8_t mcu_temp_slots[SCALAR_SLOTS * SCALAR_SLOT];
 } app;
 
 static const struct health_sources sources = {
@@ -105,26 +90,15 @@ void application_start_line(void)
 
 void application_start_sensors(void)
 {
-    uint8_t generation = app.identity.boot_id & 7u;
-    app.sink = streams_sink(&app.streams, sensor_log);
     buses_open();
-    mpu6050_init(&app.imu, buses_i2c(), &app.sink, STREAM_IMU, hal_data_ready_pin(HAL_DATA_READY_I2C));
-    mcu_temp_init(&app.mcu_temp, &app.sink, STREAM_MCU_TEMP, app.adc_open);
-    streams_bind(&app.streams, STREAM_IMU, &app.imu.sensor, generation, app.imu_slots, IMU_SLOTS,
-                 SAMPLER_BATCH_BYTES);
-    streams_bind(&app.streams, STREAM_IMU_TEMP, &app.imu.sensor, generation, app.imu_temp_slots, SCALAR_SLOTS,
-                 SCALAR_BYTES);
-    streams_bind(&app.streams, STREAM_MCU_TEMP, &app.mcu_temp.sensor, generation, app.mcu_temp_slots,
-                 SCALAR_SLOTS, SCALAR_BYTES);
+    mcu_temp_init(&app.mcu_temp, sensors_sink(), STREAM_MCU_TEMP, app.adc_open);
+    sensors_start(&app.streams, sensor_log, app.identity.boot_id & 7u, &app.mcu_temp.sensor);
     app.identity.capabilities = TP_CAPABILITIES_BAUD_CHANGE |
                                 (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
                                 (buses_i2c_is_open() ? TP_CAPABILITIES_SENSOR_BUS : 0u) |
                                 (hal_system()->rom_bootloader ? TP_CAPABILITIES_ROM_BOOTLOADER : 0u);
     telemetry_init(&app.telemetry, &app.streams, &app.log, app.identity);
     commands_init(&app.commands, &app.telemetry, &app.streams, &app.line);
-    if (buses_i2c_is_open()) {
-        hal_data_ready_open(HAL_DATA_READY_I2C);
-    }
 }
 
 void application_announce(void)
@@ -142,9 +116,7 @@ void hal_time_on_tick(uint64_t now_us)
 
 void hal_data_ready_on_edge(enum hal_data_ready line, uint64_t edge_us)
 {
-    if (line == HAL_DATA_READY_I2C) {
-        mpu6050_data_ready(&app.imu, edge_us);
-    }
+    sensors_data_ready(line, edge_us);
 }
 
 void hal_adc_on_reading(struct hal_adc_reading reading)
@@ -204,7 +176,7 @@ static void handle_tick(uint64_t now_us)
     /* Both are alive: the interrupt that posted the tick and the loop that got it. */
     hal_watchdog_feed();
     buses_poll(now_us);
-    app.imu.sensor.ops->poll(&app.imu.sensor, now_us);
+    sensors_poll(now_us);
     expire_batches(now_us);
     health_poll(&app.health, &sources, now_us);
 }

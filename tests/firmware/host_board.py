@@ -1,74 +1,91 @@
 """A board on the host: the whole application in a harness program, its interrupts raised from here.
 
-The MPU-6050 is a model of its registers after RM-MPU-6000A-00 rev. 4.2; it knows nothing of the driver.
+Its sensors are the register models of the virtual board, on buses without wires: a transfer happens at once, when its
+time is over.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Protocol
 
 from firmware.host_build import Harness
 from telemetry_protocol import Decoder, Frame, Message, encode_frame, messages
+from virtual_board.motion import Motion, Still
+from virtual_board.net import Net
+from virtual_board.sensors import lsm6dso, mpu6050, mpu6500
+from virtual_board.timebase import Timebase
 
 TICK_US = 10_000
 OK, NACK, ARBITRATION, TIMEOUT = range(4)
-BURST_US = 400  # a burst of 14 bytes at 400 kHz
+ADDRESS_US, BYTE_US = 80, 22.5
+"""On I2C at 400 kHz: start, addresses and register; a byte."""
+I2C, SPI = range(2)
 
 
-@dataclass
-class Mpu6050:
-    """Registers of the sensor. Sections refer to RM-MPU-6000A-00."""
+class Sensor(Protocol):
+    """A device with registers and an interrupt pin."""
 
-    values: Callable[[int], tuple[int, ...]] = lambda n: (n % 32768, -(n % 32768), 8192, 4000, n % 7, -1, -2)
-    """Sample number -> accelerometer x y z, temperature, gyroscope x y z (4.17 to 4.19), each int16."""
-    registers: bytearray = field(default_factory=lambda: Mpu6050.power_on())  # noqa: PLW0108 - the class is not complete yet
-    samples: int = 0
-
-    @staticmethod
-    def power_on() -> bytearray:
-        """All zero but PWR_MGMT_1 (asleep) and WHO_AM_I (section 3)."""
-        registers = bytearray(128)
-        registers[0x6B] = 0x40
-        registers[0x75] = 0x68
-        return registers
-
-    def write(self, register: int, data: bytes) -> None:
-        """A write transfer; DEVICE_RESET (4.28) brings the defaults back."""
-        for offset, value in enumerate(data):
-            if register + offset == 0x6B and value & 0x80:
-                self.registers = self.power_on()
-            else:
-                self.registers[register + offset] = value
-
-    def read(self, register: int, size: int) -> bytes:
-        """A read transfer."""
-        return bytes(self.registers[register : register + size])
+    address: int
+    interrupt: Net
+    present: bool
+    odr_error_ppm: float
 
     @property
-    def period_us(self) -> int | None:
-        """Distance of data-ready edges: Fs / (1 + SMPLRT_DIV) (4.2), None while asleep or not enabled (4.15)."""
-        awake = not self.registers[0x6B] & 0x40
-        if not awake or not self.registers[0x38] & 0x01:
-            return None
-        filtered = self.registers[0x1A] & 7 not in (0, 7)
-        return (1000 if filtered else 125) * (1 + self.registers[0x19])
+    def samples(self) -> int:
+        """Taken since power-on."""
 
-    def convert(self) -> None:
-        """A new sample goes into the data registers, big-endian."""
-        struct.pack_into(">7h", self.registers, 0x3B, *self.values(self.samples))
-        self.samples += 1
+    def start(self, *, read: bool) -> bool:
+        """Addressed."""
+
+    def write(self, byte: int) -> bool:
+        """A byte to it."""
+
+    def read_block(self, count: int) -> bytes:
+        """Bytes from it."""
+
+    def stop(self) -> None:
+        """The transfer is over."""
+
+    def power_on(self) -> None:
+        """Its supply comes up."""
+
+    def power_off(self) -> None:
+        """Its supply is gone."""
+
+
+MODELS: dict[str, Callable[..., Sensor]] = {
+    "mpu6050": mpu6050.Mpu6050,
+    "mpu6500": mpu6500.Mpu6500,
+    "lsm6dso": lsm6dso.Lsm6dso,
+}
 
 
 class HostBoard:
     """One boot of the application. Time moves in run(); nothing else happens by itself."""
 
-    def __init__(self, *, bus: bool = True, adc: bool = True, baud: int = 921_600, imu: Mpu6050 | None = None) -> None:
-        self.imu = imu or Mpu6050()
+    def __init__(
+        self,
+        *,
+        bus: bool = True,
+        adc: bool = True,
+        baud: int = 921_600,
+        part: str = "mpu6050",
+        motion: Motion | None = None,
+        address: int | None = None,
+        line: int = I2C,
+    ) -> None:
+        self.time = Timebase(1_000_000)  # a cycle is a microsecond
+        where = {} if address is None else {"address": address}
+        self.imu = MODELS[part](self.time, motion or Still(), noise=False, **where)
+        self.line = line
+        self.edges: list[int] = []  # when the data-ready line rose
+        self.imu.interrupt.watchers.append(self._line_changed)
         self.imu_status = OK  # what the next transfers end with; None: they never end
         self.imu_answers = True
-        self.imu_takes_half = False  # writes end, not acknowledged, behind their first byte
+        self.writes = 0  # that the sensor took
+        self.refused_write = -1  # number of the one that it takes, but does not acknowledge
+        self._lines: list[int] = []
         self.edges_connected = True
         self.line_blocked = False
         self.now_us = 0
@@ -79,7 +96,6 @@ class HostBoard:
         self._decoder = Decoder()
         self._sequence = 0
         self._next_tick_us = TICK_US
-        self._next_edge_us = 0
         self._transfer_ends_us: int | None = None
         self._adc_ends_us: int | None = None
         self._block_ends_us: int | None = None
@@ -101,7 +117,7 @@ class HostBoard:
         if self._transfer == "-":
             self._transfer_ends_us = None
         elif self._transfer_ends_us is None and self.imu_answers:
-            self._transfer_ends_us = self.now_us + BURST_US
+            self._transfer_ends_us = self.now_us + self._duration_us()
         if converting == "1" and self._adc_ends_us is None:
             self._adc_ends_us = self.now_us + 800
         if self._block == "-":
@@ -114,19 +130,40 @@ class HostBoard:
         self.harness.ask(f"time {self.now_us}")
         self._update(self.harness.ask(line))
 
+    def _duration_us(self) -> int:
+        kind, _, _, rest = self._transfer.split(":")
+        size = len(rest) // 2 if kind == "w" else int(rest)
+        return round(ADDRESS_US + size * BYTE_US) if self.line == I2C else size + 1
+
+    @property
+    def registers(self) -> bytearray:
+        """Those of the sensor."""
+        registers: bytearray = self.imu._registers  # type: ignore[attr-defined]
+        return registers
+
     def _finish_transfer(self) -> None:
-        kind, _, register, rest = self._transfer.split(":")
+        kind, address, register, rest = self._transfer.split(":")
         self._transfer_ends_us = None
+        imu = self.imu
         if self.imu_status != OK:
             self.ask(f"finish {self.imu_status}")
-        elif kind == "w" and self.imu_takes_half:
-            self.imu.write(int(register), bytes.fromhex(rest)[:1])
+            return
+        if int(address) != imu.address or not imu.start(read=False):
             self.ask(f"finish {NACK}")
-        elif kind == "w":
-            self.imu.write(int(register), bytes.fromhex(rest))
-            self.ask(f"finish {OK}")
+            return
+        imu.write(int(register))
+        if kind == "w":
+            for byte in bytes.fromhex(rest):
+                imu.write(byte)
+            imu.stop()
+            self.writes += 1
+            taken = self.writes != self.refused_write
+            self.ask(f"finish {OK if taken else NACK}")
         else:
-            self.ask(f"finish {OK} {self.imu.read(int(register), int(rest)).hex()}")
+            imu.start(read=True)
+            data = imu.read_block(int(rest))
+            imu.stop()
+            self.ask(f"finish {OK} {data.hex()}")
 
     def _finish_block(self) -> None:
         for item in self._decoder.feed(bytes.fromhex(self._block)):
@@ -139,13 +176,20 @@ class HostBoard:
         self._block = "-"
         self.ask("sent")
 
-    def _edge(self) -> None:
-        period_us = self.imu.period_us
-        assert period_us is not None
-        self._next_edge_us = self.now_us + period_us
-        self.imu.convert()
+    def _line_changed(self, level: bool) -> None:
+        if level:
+            self.edges.append(self.time.now_ps // 1_000_000)
         if self.edges_connected:
-            self.ask("edge")
+            self._lines.append(int(level))
+
+    def _run_models(self) -> None:
+        self.time.cycle = self.now_us
+        self.time.run_due()
+        self._tell_lines()
+
+    def _tell_lines(self) -> None:
+        while self._lines:
+            self.ask(f"line {self.line} {self._lines.pop(0)}")
 
     def _tick(self) -> None:
         self._next_tick_us += TICK_US
@@ -159,12 +203,9 @@ class HostBoard:
         """Let virtual time pass."""
         end_us = self.now_us + round(seconds * 1e6)
         while not self.reset:
-            period_us = self.imu.period_us
-            if period_us is not None and self._next_edge_us < self.now_us:
-                self._next_edge_us = self.now_us + period_us
             due: list[tuple[int | None, Callable[[], None]]] = [
                 (self._transfer_ends_us, self._finish_transfer),
-                (self._next_edge_us if period_us is not None else None, self._edge),
+                (self.time.due_cycle, self._run_models),
                 (self._next_tick_us, self._tick),
                 (self._adc_ends_us, self._finish_series),
                 (None if self.line_blocked else self._block_ends_us, self._finish_block),
@@ -173,8 +214,10 @@ class HostBoard:
             if at > end_us:
                 break
             self.now_us = max(self.now_us, at)
+            self.time.cycle = self.now_us
             handle()
-        self.now_us = end_us
+            self._tell_lines()
+        self.now_us = self.time.cycle = end_us
 
     # -- the line
 
@@ -182,7 +225,7 @@ class HostBoard:
         """Bytes from the host, as they are."""
         self.ask(f"rx {data.hex()}")
 
-    def command(self, name: str, *, request: int = 1, **args: int) -> None:
+    def command(self, name: str, *, request: int = 1, **args: float) -> None:
         """Send a command of the table."""
         spec = messages.COMMANDS[name]
         payload = messages.Command(request=request, command=spec.id, args=spec.pack_args(**args)).pack()
@@ -193,11 +236,11 @@ class HostBoard:
         """Every answer so far."""
         return [message for message in self.received if isinstance(message, messages.Response)]
 
-    def call(self, name: str, *, request: int = 1, **args: int) -> messages.Response:
+    def call(self, name: str, *, request: int = 1, wait_s: float = 1.0, **args: float) -> messages.Response:
         """Send a command and run until its one answer is here."""
         before = len(self.responses())
         self.command(name, request=request, **args)
-        for _ in range(100):
+        for _ in range(round(wait_s * 100)):
             self.run(0.01)
             answers = self.responses()[before:]
             if answers:

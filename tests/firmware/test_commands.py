@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firmware.host_board import HostBoard, Mpu6050
+from firmware.host_board import HostBoard
 from telemetry_protocol import encode_frame, messages
 
 OK, UNKNOWN_COMMAND, BAD_LENGTH, BAD_ARGUMENT, UNKNOWN_STREAM = range(5)
@@ -70,7 +70,7 @@ def test_describe_is_answered_before_what_it_asks_for(streaming: HostBoard) -> N
 def test_set_rate_takes_the_nearest_and_states_it(streaming: HostBoard) -> None:
     values = result("set_rate", streaming.call("set_rate", stream=0, rate_mhz=333_000))
     assert values["rate_mhz"] == 333_333
-    assert streaming.imu.registers[0x19] == 2
+    assert streaming.registers[0x19] == 2
     assert result("get_rate", streaming.call("get_rate", stream=0))["rate_mhz"] == 333_333
 
 
@@ -106,7 +106,7 @@ def test_the_index_goes_on_through_a_change_of_rate(streaming: HostBoard) -> Non
 
 def test_the_filter_follows_the_rate(streaming: HostBoard) -> None:
     streaming.call("set_rate", stream=0, rate_mhz=100_000)
-    assert streaming.imu.registers[0x1A] & 7 == 3  # 44 Hz: not above half the rate
+    assert streaming.registers[0x1A] & 7 == 3  # 44 Hz: not above half the rate
     streaming.run(0.05)
     imu = [m for m in streaming.received if isinstance(m, messages.Stream) and m.stream_gen & 31 == 0][-1]
     assert imu.group_delay_us == 4850
@@ -257,7 +257,7 @@ COMMAND_IDS = st.sampled_from([1, 2, 3, 4, 5, 0, 9])
 def test_each_command_is_answered_exactly_once(
     make_board: Callable[..., HostBoard], commands: list[tuple[int, bytes]], noise: bytes
 ) -> None:
-    board = make_board(imu=Mpu6050())
+    board = make_board()
     board.run(0.3)
     board.send(noise + b"\x00")
     for request, (command, args) in enumerate(commands):

@@ -5,7 +5,7 @@
  *     boot BUS ADC BAUD         start (once); BUS and ADC 0 or 1; BAUD: what the line makes
  *     time US                   move the clock
  *     tick                      system tick interrupt
- *     edge                      data-ready edge
+ *     line NUMBER 0|1           level of a data-ready line; an edge when it rises
  *     rx HEX                    bytes from the host
  *     adc TEMPERATURE VREFINT   end of a series
  *     sent                      the block in transmission has left; answers the next one's bytes, or -
@@ -55,6 +55,7 @@ static struct {
     volatile uint8_t *ring;
     size_t ring_size;
     uint32_t received;
+    bool lines[HAL_DATA_READY_LINES];
     const uint8_t *block;
     size_t block_size;
     const struct transfer *transfer;
@@ -252,6 +253,10 @@ void hal_data_ready_open(enum hal_data_ready line)
 {
     (void)line;
 }
+bool hal_data_ready_level(enum hal_data_ready line)
+{
+    return board.lines[line];
+}
 const char *hal_data_ready_pin(enum hal_data_ready line)
 {
     (void)line;
@@ -362,8 +367,11 @@ static void execute(const char *line)
     } else if (strncmp(line, "tick", 4) == 0) {
         hal_post(HAL_EVENT_TICK);
         hal_time_on_tick(board.now_us);
-    } else if (strncmp(line, "edge", 4) == 0) {
-        hal_data_ready_on_edge(HAL_DATA_READY_I2C, board.now_us);
+    } else if (sscanf(line, "line %u %u", &a, &b) == 2) {
+        board.lines[a] = b != 0;
+        if (b != 0) {
+            hal_data_ready_on_edge((enum hal_data_ready)a, board.now_us);
+        }
     } else if (strncmp(line, "rx ", 3) == 0) {
         size_t n = parse_hex(line + 3, bytes, sizeof bytes);
         for (size_t i = 0; i < n; i++) {

@@ -1,0 +1,82 @@
+#include "app/sensors.h"
+
+#include <stdalign.h>
+
+#include "app/buses.h"
+#include "drivers/chips.h"
+#include "drivers/imu.h"
+
+/* A stream of 2-byte samples holds few; a slow one has one sample a batch. */
+#define IMU_SLOTS    18u /* 100 ms of 6.67 kHz, and the one that stays free */
+#define SCALAR_SLOTS 6u
+#define SCALAR_BYTES 16u
+#define IMU_SLOT     SAMPLER_SLOT(SAMPLER_BATCH_BYTES)
+#define SCALAR_SLOT  SAMPLER_SLOT(SCALAR_BYTES)
+
+static struct imu_port i2c_port = {
+    .number = SENSOR_BUS_I2C,
+    .bits_per_byte = 9,
+    .bits_per_read = 30, /* start, address, register, start, address, stop */
+};
+
+/* Where inertial sensors are looked for, the preferred ones first; those of one address side by side. */
+static const struct imu_candidate imu_candidates[] = {
+    {&mpu6500, &i2c_port, 0x68},
+    {&mpu6050, &i2c_port, 0x68},
+    {&mpu6500, &i2c_port, 0x69},
+    {&mpu6050, &i2c_port, 0x69},
+};
+
+static struct {
+    struct sensor_sink sink;
+    struct imu imu;
+    alignas(8) uint8_t imu_slots[IMU_SLOTS * IMU_SLOT];
+    alignas(8) uint8_t imu_temp_slots[SCALAR_SLOTS * SCALAR_SLOT];
+    alignas(8) uint8_t mcu_temp_slots[SCALAR_SLOTS * SCALAR_SLOT];
+} sensors;
+
+static bool i2c_line_high(void)
+{
+    return hal_data_ready_level(HAL_DATA_READY_I2C);
+}
+
+static void open_ports(void)
+{
+    i2c_port.bus = buses_i2c();
+    i2c_port.data_ready_pin = hal_data_ready_pin(HAL_DATA_READY_I2C);
+    i2c_port.data_ready_level = i2c_line_high;
+    if (buses_i2c_is_open()) {
+        hal_data_ready_open(HAL_DATA_READY_I2C);
+    }
+}
+
+const struct sensor_sink *sensors_sink(void)
+{
+    return &sensors.sink;
+}
+
+void sensors_start(struct streams *streams,
+                   void (*log)(void *context, enum sensor_log_level level, const char *text),
+                   uint8_t generation, struct sensor *mcu_temp)
+{
+    sensors.sink = streams_sink(streams, log);
+    open_ports();
+    imu_init(&sensors.imu, imu_candidates, sizeof imu_candidates / sizeof imu_candidates[0], &sensors.sink,
+             STREAM_IMU);
+    streams_bind(streams, STREAM_IMU, &sensors.imu.sensor, generation, sensors.imu_slots, IMU_SLOTS,
+                 SAMPLER_BATCH_BYTES);
+    streams_bind(streams, STREAM_IMU_TEMP, &sensors.imu.sensor, generation, sensors.imu_temp_slots,
+                 SCALAR_SLOTS, SCALAR_BYTES);
+    streams_bind(streams, STREAM_MCU_TEMP, mcu_temp, generation, sensors.mcu_temp_slots, SCALAR_SLOTS,
+                 SCALAR_BYTES);
+}
+
+void sensors_poll(uint64_t now_us)
+{
+    sensors.imu.sensor.ops->poll(&sensors.imu.sensor, now_us);
+}
+
+void sensors_data_ready(enum hal_data_ready line, uint64_t edge_us)
+{
+    imu_data_ready(&sensors.imu, line == HAL_DATA_READY_I2C ? SENSOR_BUS_I2C : SENSOR_BUS_SPI, edge_us);
+}

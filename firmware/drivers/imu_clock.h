@@ -1,0 +1,55 @@
+/* The sample clock of a sensor against the board's: numbers its ticks, measures its period.
+ *
+ *     old --------- 0.25 s or more -------- young ------ up to 0.25 s ------ mark       period = (mark - old)
+ * / ticks
+ *
+ * A mark is a tick whose time is known, to the microsecond. Sensor's interrupts, or interrupts masked.
+ */
+#ifndef DRIVERS_IMU_CLOCK_H
+#define DRIVERS_IMU_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define IMU_CLOCK_SHIFT 12u /* periods are in 1/4096 us: up to 1 s */
+
+struct imu_mark {
+    uint32_t tick;
+    uint64_t us;
+};
+
+struct imu_clock {
+    uint32_t nominal;
+    uint32_t period;
+    bool marked;
+    struct imu_mark mark; /* the latest */
+    struct imu_mark young;
+    struct imu_mark old;
+};
+
+/* Starts with the nominal period, or, if there is one, with what was measured at another nominal rate. */
+void imu_clock_start(struct imu_clock *clock, uint32_t rate_mhz, bool keep_error);
+
+/* Ticks from the mark to a time behind it, rounded. */
+uint32_t imu_clock_ticks(const struct imu_clock *clock, uint64_t us);
+
+/* Another mark; measure() takes it into account. */
+static inline void imu_clock_mark(struct imu_clock *clock, uint32_t tick, uint64_t us)
+{
+    clock->mark.tick = tick;
+    clock->mark.us = us;
+}
+
+/* Works the period out anew from the mark. */
+void imu_clock_measure(struct imu_clock *clock);
+
+/* Numbers the ticks anew: what was tick n is n + by. */
+void imu_clock_shift(struct imu_clock *clock, uint32_t by);
+
+/* Time of a tick, in 1/4096 us. */
+uint64_t imu_clock_time(const struct imu_clock *clock, uint32_t tick);
+
+/* The measured rate; 0 before there are marks of a quarter second. */
+uint32_t imu_clock_rate_mhz(const struct imu_clock *clock);
+
+#endif

@@ -1,0 +1,45 @@
+/* What the files of the core share: imu.c (life cycle and settings), imu_script.c (steps), imu_fifo.c
+ * (acquisition), imu_describe.c (descriptors), imu_self_test.c. Interrupts, or interrupts masked, unless
+ * stated. */
+#ifndef DRIVERS_IMU_INTERNAL_H
+#define DRIVERS_IMU_INTERNAL_H
+
+#include "drivers/imu.h"
+
+/* ---- imu.c */
+void imu_abandon(struct imu *imu, enum sensor_state state, const char *why);
+void imu_script_ended(struct imu *imu);
+void imu_identified(struct imu *imu, enum transfer_status status);
+void imu_drained(struct imu *imu);
+WARN_UNUSED bool imu_start_change(struct imu *imu); /* false: none is waiting */
+
+/* ---- imu_script.c */
+void imu_run_script(struct imu *imu, enum imu_phase phase, struct imu_script script);
+void imu_step_done(struct imu *imu, enum transfer_status status);
+void imu_script_poll(struct imu *imu, uint64_t now_us);
+
+/* ---- imu_fifo.c */
+WARN_UNUSED bool imu_transfer(struct imu *imu, enum imu_job job, uint8_t reg, uint16_t size, bool read);
+void imu_begin(struct imu *imu); /* the FIFO is empty and filling */
+void imu_read_level(struct imu *imu);
+void imu_proceed(struct imu *imu);
+void imu_lose(struct imu *imu, uint32_t ticks, enum sensor_loss cause);
+void imu_transfer_done(void *context, enum transfer_status status);
+/* Ticks that the line shows while nothing can be read. */
+void imu_lose_by_time(struct imu *imu, uint64_t now_us);
+
+/* ---- imu_describe.c; main loop */
+struct imu_setup imu_setup_for(const struct imu_chip *chip, const struct imu_wanted *wanted);
+uint16_t imu_nearest_rate(const struct imu_chip *chip, uint32_t wanted_mhz);
+void imu_describe(struct imu *imu, const struct imu_chip *chip, const struct imu_port *port,
+                  const struct imu_setup *setup);
+/* Puts what was described in force and says so where it differs. Also from an interrupt. */
+void imu_take_description(struct imu *imu);
+
+/* ---- imu_self_test.c */
+void imu_average(struct imu *imu); /* starts a look at the data registers, if the script is at one */
+void imu_average_start(struct imu *imu, const struct imu_step *step);
+WARN_UNUSED bool imu_average_done(struct imu *imu); /* that was the last */
+void imu_judge(struct imu *imu);                    /* main loop */
+
+#endif

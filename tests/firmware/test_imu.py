@@ -1,0 +1,391 @@
+"""Inertial sensors against models of their registers, through the whole application."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from firmware.host_board import ARBITRATION, NACK, OK, HostBoard
+from telemetry_protocol import SampleLayout, messages
+from virtual_board.motion import STANDARD_GRAVITY, Feeling
+
+IMU, IMU_TEMP = 0, 1
+STREAMING, MISSING, FAILING = 1, 2, 3
+MPUS = ("mpu6050", "mpu6500")
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """Every sample differs: accel_x grows by one LSB a millisecond at +-4 g."""
+
+    def at(self, t: float) -> Feeling:
+        return Feeling((t * 1000 * STANDARD_GRAVITY / 8192, 0.0, STANDARD_GRAVITY), (0.0, 0.0, 0.0), 25.0)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """All six axes differ."""
+
+    def at(self, t: float) -> Feeling:  # noqa: ARG002
+        return Feeling((9.0, -4.5, 1.25), (0.5, -1.5, 3.0), 31.25)
+
+
+def descriptor(board: HostBoard, stream: int) -> messages.Stream:
+    found = [m for m in board.received if isinstance(m, messages.Stream) and m.stream_gen & 31 == stream]
+    return found[-1]
+
+
+def ticks(board: HostBoard, stream: int, size: int) -> list[int]:
+    """Indexes of all samples that came."""
+    return [batch.index + i for batch in board.samples(stream) for i in range(len(batch.data) // size)]
+
+
+def raw(board: HostBoard, stream: int = IMU) -> list[int]:
+    """First field of every sample."""
+    size = 12 if stream == IMU else 2
+    return [
+        int.from_bytes(batch.data[at : at + 2], "little", signed=True)
+        for batch in board.samples(stream)
+        for at in range(0, len(batch.data), size)
+    ]
+
+
+def tick_times(board: HostBoard) -> dict[int, float]:
+    """Index -> time in us, by the first samples of batches."""
+    return {batch.index: batch.time_us for batch in board.samples(IMU)}
+
+
+def assert_times_are_edges(board: HostBoard, *, begin_us: int, within_us: float = 4) -> None:
+    """Each batch begins at a data-ready edge of the sensor."""
+    edges = np.array(board.edges)
+    seen = [time for time in tick_times(board).values() if time > begin_us]
+    assert seen
+    for time in seen:
+        assert np.abs(edges - time).min() <= within_us
+
+
+# ---- found and described
+
+
+@pytest.mark.parametrize("part", MPUS)
+def test_the_sensor_is_configured_as_its_descriptor_says(make_board: Callable[..., HostBoard], part: str) -> None:
+    board = make_board(part=part)
+    board.run(0.5)
+    registers = board.registers
+    assert registers[0x19] == 0  # 1 kHz
+    assert registers[0x1A] & 7 == 1  # DLPF on, so that the base rate is 1 kHz
+    assert registers[0x1B] >> 3 & 3 == 1  # +-500 deg/s
+    assert registers[0x1C] >> 3 & 3 == 1  # +-4 g
+    assert registers[0x6B] == 0x01  # awake, clock from the gyroscope's PLL
+    imu = descriptor(board, IMU)
+    assert (imu.sensor, imu.rate_mhz, imu.fifo_depth) == (part, 1_000_000, {"mpu6050": 73, "mpu6500": 36}[part])
+    assert [f.name for f in imu.fields] == ["accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z"]
+
+
+@pytest.mark.parametrize("address", [0x68, 0x69])
+@pytest.mark.parametrize("part", MPUS)
+def test_known_motion_comes_out_in_si_units(make_board: Callable[..., HostBoard], part: str, address: int) -> None:
+    board = make_board(part=part, address=address, motion=Constant())
+    board.run(0.6)
+    values = SampleLayout(descriptor(board, IMU)).si(board.samples(IMU)[0].data)
+    np.testing.assert_allclose(values[:, 0], [9.0, -4.5, 1.25, 0.5, -1.5, 3.0], atol=0.0007)
+    temperature = SampleLayout(descriptor(board, IMU_TEMP)).si(board.samples(IMU_TEMP)[0].data)
+    np.testing.assert_allclose(temperature[0, 0], 31.25, atol=1 / 330)
+
+
+def test_no_device_is_said_once_and_asked_for_about_once_a_second(make_board: Callable[..., HostBoard]) -> None:
+    board = make_board()
+    board.imu.present = False
+    board.run(5.5)
+    assert board.health().bus_nack in range(10, 25)  # a place each, once a second
+    assert sum("no answer" in text for text in board.logs()) == 1
+    assert board.health().streams[IMU].state == MISSING
+
+
+def test_another_chip_at_the_address_is_refused_with_its_identity(make_board: Callable[..., HostBoard]) -> None:
+    board = make_board()
+    board.imu.who_am_i = 0x71  # type: ignore[attr-defined]
+    board.run(0.5)
+    assert any("address 0x68 is not known: WHO_AM_I is 0x71" in text for text in board.logs())
+    assert board.health().streams[IMU].state == MISSING
+
+
+def test_a_part_that_is_exchanged_is_found_and_described_anew(make_board: Callable[..., HostBoard]) -> None:
+    board = make_board(part="mpu6500")
+    board.run(0.5)
+    before = descriptor(board, IMU)
+    board.imu.who_am_i = 0x68  # type: ignore[attr-defined]
+    board.imu_status = NACK
+    board.run(0.3)
+    board.imu_status = OK
+    board.run(2)
+    after = descriptor(board, IMU)
+    assert (before.sensor, after.sensor) == ("mpu6500", "mpu6050")
+    assert before.stream_gen != after.stream_gen
+
+
+# ---- samples
+
+
+def test_samples_follow_one_another_without_a_hole_and_in_order(make_board: Callable[..., HostBoard]) -> None:
+    board = make_board(motion=Ramp())
+    board.run(2)
+    indexes = ticks(board, IMU, 12)
+    assert indexes == list(range(len(indexes)))
+    assert len(indexes) > 1600
+    assert set(np.diff(raw(board))) == {1}
+
+
+@pytest.mark.parametrize("ppm", [0, 50_000, -50_000])
+@pytest.mark.parametrize("rate_mhz", [1_000_000, 333_333, 50_000, 4_000])
+def test_the_time_of_a_sample_is_its_edge_at_any_rate_and_error(
+    make_board: Callable[..., HostBoard], rate_mhz: int, ppm: int
+) -> None:
+    board = make_board()
+    board.imu.odr_error_ppm = ppm
+    board.run(0.5)
+    answer = board.call("set_rate", stream=IMU, rate_mhz=rate_mhz)
+    assert answer.status == 0
+    begin_us = board.now_us
+    board.run(0.8 if rate_mhz > 10_000 else 3)
+    assert_times_are_edges(board, begin_us=begin_us)
+    indexes = ticks(board, IMU, 12)
+    assert indexes == list(range(len(indexes)))
+    assert board.health().streams[IMU].lost_fifo == board.health().streams[IMU].lost_bus == 0
+
+
+def test_the_die_temperature_comes_at_ten_hertz(streaming: HostBoard) -> None:
+    streaming.run(1)
+    first, second = streaming.samples(IMU_TEMP)[:2]
+    assert second.time_us - first.time_us == 100_000
+
+
+# ---- losses
+
+
+@pytest.mark.parametrize("status", [NACK, ARBITRATION])
+def test_reads_that_fail_for_a_while_lose_nothing(make_board: Callable[..., HostBoard], status: int) -> None:
+    board = make_board(motion=Ramp())
+    board.run(0.5)
+    for phase in (0.0031, 0.0078, 0.0102):
+        while board._transfer != "-" and "r:104:116" in board._transfer:
+            board.run(0.0001)  # a burst that fails half-way is another matter
+        board.imu_status = status
+        board.run(0.004)
+        board.imu_status = OK
+        board.run(phase)
+    board.run(0.3)
+    values = raw(board)
+    indexes = ticks(board, IMU, 12)
+    assert [value - index for value, index in zip(values, indexes, strict=True)] == [values[0]] * len(values)
+    health = board.health()
+    assert health.streams[IMU].state == STREAMING
+    assert health.bus_nack + health.bus_error > 0
+
+
+def test_a_burst_that_fails_empties_the_fifo_and_its_loss_is_exact(make_board: Callable[..., HostBoard]) -> None:
+    board = make_board(motion=Ramp())
+    board.run(0.5)
+    while "r:104:116" not in board._transfer:
+        board.run(0.0001)
+    board.imu_status = NACK
+    board.run(0.005)
+    board.imu_status = OK
+    board.run(0.3)
+    health = board.health()
+    assert health.streams[IMU].lost_bus in range(9, 20)
+    values = raw(board)
+    indexes = ticks(board, IMU, 12)
+    assert [value - index for value, index in zip(values, indexes, strict=True)] == [values[0]] * len(values)
+    assert indexes[-1] + 1 - len(indexes) == health.streams[IMU].lost_bus
+    assert_times_are_edges(board, begin_us=0, within_us=4)
+
+
+@pytest.mark.parametrize("part", MPUS)
+def test_an_overrun_of_the_fifo_is_an_exact_gap(make_board: Callable[..., HostBoard], part: str) -> None:
+    board = make_board(part=part, motion=Ramp())
+    board.run(0.5)
+    board.imu_answers = False  # something else holds the bus
+    board.run(0.009)
+    board.harness.ask("time 0")  # so that the controller's time-out does not end it
+    board.run(0.0)
+    for _ in range(12):
+        board.run(0.0099)
+        board._next_tick_us = board.now_us + 10_000
+    board.imu_answers = True
+    board._transfer_ends_us = board.now_us
+    board.run(0.3)
+    health = board.health()
+    assert health.streams[IMU].lost_fifo > 70
+    assert health.streams[IMU].lost_bus == 0
+    values = raw(board)
+    indexes = ticks(board, IMU, 12)
+    assert [value - index for value, index in zip(values, indexes, strict=True)] == [values[0]] * len(values)
+    assert indexes[-1] + 1 - len(indexes) == health.streams[IMU].lost_fifo
+    temperatures = ticks(board, IMU_TEMP, 2)
+    assert temperatures[-1] + 1 - len(temperatures) == health.streams[IMU_TEMP].lost_fifo
+    assert_times_are_edges(board, begin_us=0)
+
+
+def test_edges_that_noise_adds_and_edges_that_get_lost_change_nothing(make_board: Callable[..., HostBoard]) -> None:
+    board = make_board(motion=Ramp())
+    board.run(0.5)
+    for n in range(40):
+        board.run(0.0073)
+        board.ask(f"line 0 {n % 2}")
+        if n % 5 == 0:
+            board.edges_connected = False
+            board.run(0.0011)
+            board.edges_connected = True
+    board.run(0.3)
+    values = raw(board)
+    indexes = ticks(board, IMU, 12)
+    assert [value - index for value, index in zip(values, indexes, strict=True)] == [values[0]] * len(values)
+    assert_times_are_edges(board, begin_us=0, within_us=400)  # an edge of noise is within half a period
+
+
+def test_no_batch_spans_a_hole(make_board: Callable[..., HostBoard]) -> None:
+    board = make_board(motion=Ramp())
+    board.run(0.4)
+    for _ in range(5):
+        board.imu_status = NACK
+        board.run(0.006)
+        board.imu_status = OK
+        board.run(0.02)
+    board.run(0.1)
+    for batch in board.samples(IMU):
+        values = [int.from_bytes(batch.data[at : at + 2], "little") for at in range(0, len(batch.data), 12)]
+        assert values == list(range(values[0], values[0] + len(values)))
+
+
+# ---- gone and back
+
+
+def test_a_sensor_that_stops_answering_is_missing_and_comes_back(streaming: HostBoard) -> None:
+    generation = descriptor(streaming, IMU).stream_gen >> 5
+    streaming.imu_status = NACK
+    streaming.run(2)
+    health = streaming.health()
+    assert health.streams[IMU].state == MISSING
+    assert health.streams[IMU].lost_bus in range(1990, 2031)  # its edges go on, and each is a tick
+    assert health.streams[IMU_TEMP].lost_bus in (19, 20, 21)
+    assert any("ten reads failed" in text for text in streaming.logs())
+    assert any("no answer" in text for text in streaming.logs())  # what it turned out to be
+    mcu_before = len(streaming.samples(2))
+    streaming.run(1)
+    assert len(streaming.samples(2)) - mcu_before in (9, 10, 11)  # the rest streams on
+    streaming.imu.power_on()
+    streaming.imu_status = OK
+    before = len(streaming.samples(IMU))
+    streaming.run(1.5)
+    assert streaming.health().streams[IMU].state == STREAMING
+    assert len(streaming.samples(IMU)) > before
+    assert streaming.samples(IMU)[-1].stream_gen >> 5 == generation
+
+
+def test_every_tick_is_a_sample_or_counted_through_an_absence(streaming: HostBoard) -> None:
+    edges = len(streaming.edges)
+    first = streaming.health().streams[IMU]
+    streaming.imu_status = NACK
+    streaming.run(0.5)
+    streaming.imu_status = OK
+    streaming.run(1.5)
+    last = streaming.health().streams[IMU]
+    assert last.state == STREAMING
+    assert abs(last.next_index - first.next_index - (len(streaming.edges) - edges)) <= 40  # run by health()
+    indexes = ticks(streaming, IMU, 12)
+    assert indexes[-1] + 1 - len(indexes) == last.lost_bus
+
+
+def test_a_bus_that_never_ends_a_transfer_times_out(streaming: HostBoard) -> None:
+    streaming.imu_answers = False
+    streaming.run(2)
+    health = streaming.health()
+    assert health.bus_timeout >= 10
+    assert health.streams[IMU].state == MISSING
+    assert health.streams[IMU].lost_bus in range(1900, 2031)  # the bus, not the sensor, lost them
+    assert health.streams[IMU].lost_fifo == 0
+
+
+def test_a_sensor_unplugged_and_plugged_streams_again(streaming: HostBoard) -> None:
+    streaming.imu.present = False
+    streaming.imu.power_off()
+    streaming.run(2.5)
+    assert streaming.health().streams[IMU].state == MISSING
+    assert streaming.health().streams[IMU].lost_bus < 30  # what was in its FIFO; unplugged it has no ticks
+    assert not any("data-ready" in text for text in streaming.logs())
+    assert any("no edge for a second" in text for text in streaming.logs())
+    streaming.imu.present = True
+    streaming.imu.power_on()
+    before = len(streaming.samples(IMU))
+    streaming.run(1.5)
+    assert streaming.health().streams[IMU].state == STREAMING
+    assert len(streaming.samples(IMU)) > before
+    assert_times_are_edges(streaming, begin_us=streaming.now_us - 500_000)
+
+
+def test_a_missing_data_ready_wire_is_failing_and_names_the_pin(make_board: Callable[..., HostBoard]) -> None:
+    board = make_board()
+    board.edges_connected = False
+    board.run(2.6)
+    assert board.health().streams[IMU].state == FAILING
+    assert any("PB0" in text for text in board.logs())
+    board.edges_connected = True
+    board.run(2.5)
+    assert board.health().streams[IMU].state == STREAMING
+
+
+def test_a_sensor_that_lost_its_settings_is_configured_again(streaming: HostBoard) -> None:
+    streaming.imu.power_on()  # a dip of its supply: asleep, no edges
+    before = len(streaming.samples(IMU))
+    streaming.run(3.5)
+    assert streaming.registers[0x1C] == 0x08
+    assert len(streaming.samples(IMU)) > before
+
+
+def test_a_bus_held_low_is_said(make_board: Callable[..., HostBoard]) -> None:
+    board = make_board()
+    board.ask("stuck 1")
+    board.imu_answers = False
+    board.run(0.5)
+    assert any("held low" in text for text in board.logs())
+    board.ask("stuck 0")
+    board.imu_answers = True
+    board.run(1.5)
+    assert board.samples(IMU)
+
+
+# ---- settings
+
+
+def test_a_change_of_rate_loses_no_sample_but_those_it_pauses_for(make_board: Callable[..., HostBoard]) -> None:
+    board = make_board(motion=Ramp())
+    board.run(0.5)
+    for rate_mhz in (500_000, 100_000, 1_000_000):
+        assert board.call("set_rate", stream=IMU, rate_mhz=rate_mhz).status == 0
+        board.run(0.3)
+    health = board.health().streams[IMU]
+    assert health.lost_fifo == health.lost_bus == health.lost_ring == 0
+    by_generation = itertools.groupby(board.samples(IMU), key=lambda batch: batch.stream_gen >> 5)
+    steps = []
+    for _, batches in by_generation:
+        values = [int.from_bytes(b.data[at : at + 2], "little") for b in batches for at in range(0, len(b.data), 12)]
+        assert len(set(np.diff(values))) == 1
+        steps.append(values[1] - values[0])
+    assert steps == [1, 2, 10, 1]
+
+
+def test_a_change_that_was_half_taken_is_undone(streaming: HostBoard) -> None:
+    before = descriptor(streaming, IMU)
+    streaming.refused_write = streaming.writes + 2  # 1: FIFO_EN, 2: SMPLRT_DIV
+    assert streaming.call("set_rate", stream=IMU, rate_mhz=100_000).status == 9
+    streaming.run(1.5)
+    assert streaming.registers[0x19] == 0
+    assert descriptor(streaming, IMU) == before
+    assert streaming.health().streams[IMU].state == STREAMING
+    first, second = streaming.samples(IMU)[-2:]
+    assert second.time_us - first.time_us == 1000 * (second.index - first.index)
