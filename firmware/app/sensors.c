@@ -21,6 +21,8 @@ static struct imu_port i2c_port = {
 
 /* Where inertial sensors are looked for, the preferred ones first; those of one address side by side. */
 static const struct imu_candidate imu_candidates[] = {
+    {&lsm6dso, &i2c_port, 0x6A},
+    {&lsm6dso, &i2c_port, 0x6B},
     {&mpu6500, &i2c_port, 0x68},
     {&mpu6050, &i2c_port, 0x68},
     {&mpu6500, &i2c_port, 0x69},

@@ -316,6 +316,7 @@ void imu_script_ended(struct imu *imu)
 static void poll_running(struct imu *imu, uint64_t now_us)
 {
     uint32_t state = lock(imu);
+    imu_check_line(imu);
     imu_proceed(imu);
     unlock(imu, state);
     uint32_t edges = imu->edges;

@@ -59,9 +59,10 @@ struct imu_script {
 struct imu_self_test {
     struct imu_script script;
     uint8_t status_register; /* data follow it in one burst */
-    uint8_t new_data;        /* bits of it, all set when there is a new sample */
-    uint8_t size;            /* bytes of the burst */
-    uint8_t discard;         /* samples that are left out before those that count */
+    uint8_t new_accel;       /* bits of it that are set when there is a new sample */
+    uint8_t new_gyro;
+    uint8_t size;    /* bytes of the burst */
+    uint8_t discard; /* samples that are left out before those that count */
     void (*axes)(const uint8_t *burst, int16_t raw[IMU_AXES]);
     /* Response of a field and its limits, from the means with the actuators off and on. */
     void (*judge)(unsigned field, float off, float on, const uint8_t trim[IMU_TRIMS_MAX],

@@ -242,7 +242,7 @@ static void burst_read(struct imu *imu)
 static void flushed(struct imu *imu)
 {
     if (++imu->flush_step == imu->chip->flush->count) {
-        imu->sync = IMU_FLUSHED;
+        imu->sync = imu->ticking ? IMU_FLUSHED : IMU_FRESH;
         imu->read_due = false;
     }
 }
@@ -359,6 +359,14 @@ void imu_data_ready(struct imu *imu, enum sensor_bus port, uint64_t edge_us)
         imu_average(imu);
     } else {
         edge_without_reading(imu, edge_us);
+    }
+}
+
+void imu_check_line(struct imu *imu)
+{
+    bool waits = imu->sync == IMU_FRESH || imu->sync == IMU_FLUSHED;
+    if (waits && imu->job == IMU_IDLE && !imu->chip->edge_each_sample && imu->port->data_ready_level()) {
+        slip(imu, SENSOR_LOST_FIFO); /* the edge came before anyone listened */
     }
 }
 

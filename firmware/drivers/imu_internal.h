@@ -23,6 +23,8 @@ WARN_UNUSED bool imu_transfer(struct imu *imu, enum imu_job job, uint8_t reg, ui
 void imu_begin(struct imu *imu); /* the FIFO is empty and filling */
 void imu_read_level(struct imu *imu);
 void imu_proceed(struct imu *imu);
+/* Main loop, masked: a line that is high behind an edge that nobody saw. */
+void imu_check_line(struct imu *imu);
 void imu_lose(struct imu *imu, uint32_t ticks, enum sensor_loss cause);
 void imu_transfer_done(void *context, enum transfer_status status);
 /* Ticks that the line shows while nothing can be read. */

@@ -42,7 +42,9 @@ bool imu_average_done(struct imu *imu)
 {
     const struct imu_self_test *test = imu->chip->self_test;
     const struct imu_step *step = &imu->steps[imu->step];
-    if ((imu->small[0] & test->new_data) != test->new_data) {
+    uint8_t fresh = (uint8_t)(((step->reg & IMU_ACCEL) != 0 ? test->new_accel : 0u) |
+                              ((step->reg & IMU_GYRO) != 0 ? test->new_gyro : 0u));
+    if ((imu->small[0] & fresh) != fresh) {
         return false;
     }
     if (imu->discard_left != 0) {
