@@ -14,6 +14,10 @@ void buses_open(void);
 const struct bus *buses_i2c(void);
 bool buses_i2c_is_open(void);
 
+/* SPI, likewise. */
+const struct bus *buses_spi(void);
+bool buses_spi_is_open(void);
+
 /* Bits that a bus carries in a second; 0 where there is none. */
 uint32_t buses_bits(enum sensor_bus bus);
 

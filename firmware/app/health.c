@@ -2,6 +2,7 @@
 
 #include "hal/i2c.h"
 #include "hal/irq.h"
+#include "hal/spi.h"
 #include "hal/system.h"
 #include "hal/uart.h"
 
@@ -65,7 +66,7 @@ void health_report(struct health *health, const struct health_sources *sources, 
         .dropped_messages = sources->log->dropped,
         .bus_nack = bus.nack,
         .bus_error = bus.bus,
-        .bus_timeout = bus.timeout,
+        .bus_timeout = bus.timeout + hal_spi_errors().timeout,
         .bus_recoveries = bus.recoveries,
         .rx_dropped = sources->receiver->dropped,
         .baud_fallbacks = sources->line->fallbacks,

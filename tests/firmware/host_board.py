@@ -96,10 +96,11 @@ class HostBoard:
         self._decoder = Decoder()
         self._sequence = 0
         self._next_tick_us = TICK_US
-        self._transfer_ends_us: int | None = None
+        self._transfer_ends_us: list[int | None] = [None, None]
         self._adc_ends_us: int | None = None
         self._block_ends_us: int | None = None
-        self._block = self._transfer = "-"
+        self._block = "-"
+        self._transfers = ["-", "-"]
         self.harness = Harness("board")
         self._update(self.harness.ask(f"boot {int(bus)} {int(adc)} {baud}"))
 
@@ -110,14 +111,15 @@ class HostBoard:
     # -- raising interrupts
 
     def _update(self, answer: str) -> None:
-        self._block, self._transfer, converting, reset, feeds, baud = answer.split()
+        self._block, *self._transfers, converting, reset, feeds, baud = answer.split()
         self.baud = int(baud)
         self.reset = reset == "1"
         self.feeds = int(feeds)
-        if self._transfer == "-":
-            self._transfer_ends_us = None
-        elif self._transfer_ends_us is None and self.imu_answers:
-            self._transfer_ends_us = self.now_us + self._duration_us()
+        for bus, transfer in enumerate(self._transfers):
+            if transfer == "-":
+                self._transfer_ends_us[bus] = None
+            elif self._transfer_ends_us[bus] is None and (self.imu_answers or bus != self.line):
+                self._transfer_ends_us[bus] = self.now_us + self._duration_us(bus)
         if converting == "1" and self._adc_ends_us is None:
             self._adc_ends_us = self.now_us + 800
         if self._block == "-":
@@ -130,10 +132,10 @@ class HostBoard:
         self.harness.ask(f"time {self.now_us}")
         self._update(self.harness.ask(line))
 
-    def _duration_us(self) -> int:
-        kind, _, _, rest = self._transfer.split(":")
+    def _duration_us(self, bus: int) -> int:
+        kind, _, _, rest = self._transfers[bus].split(":")
         size = len(rest) // 2 if kind == "w" else int(rest)
-        return round(ADDRESS_US + size * BYTE_US) if self.line == I2C else size + 1
+        return round(ADDRESS_US + size * BYTE_US) if bus == I2C else size + 1
 
     @property
     def registers(self) -> bytearray:
@@ -141,15 +143,18 @@ class HostBoard:
         registers: bytearray = self.imu._registers  # type: ignore[attr-defined]
         return registers
 
-    def _finish_transfer(self) -> None:
-        kind, address, register, rest = self._transfer.split(":")
-        self._transfer_ends_us = None
-        imu = self.imu
-        if self.imu_status != OK:
-            self.ask(f"finish {self.imu_status}")
+    def _finish_transfer(self, bus: int) -> None:
+        """On SPI nobody acknowledges, and nobody there reads as 0xFF; a register is a register on either bus."""
+        kind, address, register, rest = self._transfers[bus].split(":")
+        self._transfer_ends_us[bus] = None
+        imu, finish = self.imu, "finish" if bus == I2C else "spi finish"
+        if self.imu_status != OK and bus == self.line:
+            self.ask(f"{finish} {self.imu_status}")
             return
-        if int(address) != imu.address or not imu.start(read=False):
-            self.ask(f"finish {NACK}")
+        there = bus == self.line and (bus == SPI or int(address) == imu.address)
+        if not there or not imu.start(read=False):
+            open_line = b"\xff" * int(rest) if kind == "r" else b""
+            self.ask(f"{finish} {NACK}" if bus == I2C else f"{finish} {OK} {open_line.hex()}")
             return
         imu.write(int(register))
         if kind == "w":
@@ -158,12 +163,12 @@ class HostBoard:
             imu.stop()
             self.writes += 1
             taken = self.writes != self.refused_write
-            self.ask(f"finish {OK if taken else NACK}")
+            self.ask(f"{finish} {OK if taken else NACK}")
         else:
             imu.start(read=True)
             data = imu.read_block(int(rest))
             imu.stop()
-            self.ask(f"finish {OK} {data.hex()}")
+            self.ask(f"{finish} {OK} {data.hex()}")
 
     def _finish_block(self) -> None:
         for item in self._decoder.feed(bytes.fromhex(self._block)):
@@ -204,7 +209,8 @@ class HostBoard:
         end_us = self.now_us + round(seconds * 1e6)
         while not self.reset:
             due: list[tuple[int | None, Callable[[], None]]] = [
-                (self._transfer_ends_us, self._finish_transfer),
+                (self._transfer_ends_us[I2C], lambda: self._finish_transfer(I2C)),
+                (self._transfer_ends_us[SPI], lambda: self._finish_transfer(SPI)),
                 (self.time.due_cycle, self._run_models),
                 (self._next_tick_us, self._tick),
                 (self._adc_ends_us, self._finish_series),

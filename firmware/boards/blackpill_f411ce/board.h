@@ -23,6 +23,11 @@
 #define BOARD_ROM_BOOTLOADER 1 /* the ROM listens on these pins: AN2606, STM32F411xx */
 #define BOARD_I2C_SCL        'B', 6
 #define BOARD_I2C_SDA        'B', 7
+#define BOARD_SPI            2 /* SPI2: the pins of SPI1 go to the footprint of a flash */
+#define BOARD_SPI_SCK        'B', 13
+#define BOARD_SPI_MISO       'B', 14
+#define BOARD_SPI_MOSI       'B', 15
+#define BOARD_SPI_CS         'B', 12
 #define BOARD_DATA_READY     'B', 0 /* of the sensor on I2C */
 #define BOARD_DATA_READY_SPI 'B', 1 /* of the sensor on SPI */
 

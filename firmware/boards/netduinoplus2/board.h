@@ -23,9 +23,14 @@
 #define BOARD_UART_RX        'C', 7 /* D0 */
 #define BOARD_I2C_SCL        'B', 6 /* SC */
 #define BOARD_I2C_SDA        'B', 7 /* SD */
-#define BOARD_DATA_READY     'A', 0 /* D8; of the sensor on I2C */
-#define BOARD_DATA_READY_SPI 'A', 6 /* D9; of the sensor on SPI */
-#define BOARD_POWER          'B', 2 /* high: 3.3 V and 5 V on the header */
+#define BOARD_SPI            2
+#define BOARD_SPI_SCK        'B', 13 /* D13 */
+#define BOARD_SPI_MISO       'B', 14 /* D12 */
+#define BOARD_SPI_MOSI       'B', 15 /* D11 */
+#define BOARD_SPI_CS         'B', 10 /* D10 */
+#define BOARD_DATA_READY     'A', 0  /* D8; of the sensor on I2C */
+#define BOARD_DATA_READY_SPI 'A', 6  /* D9; of the sensor on SPI */
+#define BOARD_POWER          'B', 2  /* high: 3.3 V and 5 V on the header */
 
 /* ADC channel of the temperature sensor, datasheet DS8626 */
 #define BOARD_ADC_TEMPERATURE 16u

@@ -22,6 +22,11 @@
 #define BOARD_UART_RX        'A', 3
 #define BOARD_I2C_SCL        'B', 8 /* D15 */
 #define BOARD_I2C_SDA        'B', 9 /* D14 */
+#define BOARD_SPI            1
+#define BOARD_SPI_SCK        'A', 5 /* D13 */
+#define BOARD_SPI_MISO       'A', 6 /* D12 */
+#define BOARD_SPI_MOSI       'A', 7 /* D11 */
+#define BOARD_SPI_CS         'B', 6 /* D10 */
 #define BOARD_DATA_READY     'B', 0 /* A3; of the sensor on I2C */
 #define BOARD_DATA_READY_SPI 'C', 7 /* D9; of the sensor on SPI */
 

@@ -4,7 +4,7 @@
 #include "registers.h"
 
 enum { MODE_INPUT = 0, MODE_OUTPUT = 1, MODE_ALTERNATE = 2 };
-enum { SPEED_FAST = 2 };
+enum { SPEED_FAST = 2, SPEED_HIGH = 3 };
 
 static struct gpio *gpio_of(char port)
 {
@@ -46,6 +46,11 @@ void gpio_alternate(char port, unsigned pin, unsigned function, bool open_drain,
     unsigned shift = 4u * (pin % 8u);
     *afr = (*afr & ~(15u << shift)) | (uint32_t)function << shift;
     set_mode(port, pin, MODE_ALTERNATE, open_drain, pull);
+}
+
+void gpio_quickest(char port, unsigned pin)
+{
+    gpio_of(port)->OSPEEDR = with_field(gpio_of(port)->OSPEEDR, pin, SPEED_HIGH);
 }
 
 void gpio_write(char port, unsigned pin, bool high)

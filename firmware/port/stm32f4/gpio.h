@@ -14,6 +14,9 @@ void gpio_output(char port, unsigned pin, bool open_drain, bool high);
 /* To a peripheral, by its alternate function number. */
 void gpio_alternate(char port, unsigned pin, unsigned function, bool open_drain, enum gpio_pull pull);
 
+/* The quickest edges that a pin can make. */
+void gpio_quickest(char port, unsigned pin);
+
 void gpio_write(char port, unsigned pin, bool high);
 bool gpio_read(char port, unsigned pin);
 

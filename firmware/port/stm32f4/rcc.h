@@ -15,4 +15,13 @@ static inline void rcc_enable(volatile uint32_t *enable_register, uint32_t bits)
     __asm volatile("dsb" ::: "memory");
 }
 
+/* Resets a peripheral: rcc_pulse(&RCC->APB1RSTR, RCC_APB1RSTR_SPI2RST) */
+static inline void rcc_pulse(volatile uint32_t *reset_register, uint32_t bits)
+{
+    *reset_register |= bits;
+    *reset_register &= ~bits;
+    (void)*reset_register;
+    __asm volatile("dsb" ::: "memory");
+}
+
 #endif

@@ -37,12 +37,16 @@ struct rcc {
 #define RCC_CFGR_PPRE_DIV4   5u
 #define RCC_AHB1ENR_DMA1EN   BIT(21)
 #define RCC_AHB1ENR_DMA2EN   BIT(22)
+#define RCC_APB1RSTR_SPI2RST BIT(14)
+#define RCC_APB2RSTR_SPI1RST BIT(12)
+#define RCC_APB1ENR_SPI2EN   BIT(14)
 #define RCC_APB1ENR_USART2EN BIT(17)
 #define RCC_APB1ENR_I2C1EN   BIT(21)
 #define RCC_APB1ENR_PWREN    BIT(28)
 #define RCC_APB2ENR_USART1EN BIT(4)
 #define RCC_APB2ENR_USART6EN BIT(5)
 #define RCC_APB2ENR_ADC1EN   BIT(8)
+#define RCC_APB2ENR_SPI1EN   BIT(12)
 #define RCC_APB2ENR_SYSCFGEN BIT(14)
 #define RCC_CSR_RMVF         BIT(24)
 #define RCC_CSR_BORRSTF      BIT(25)
@@ -165,6 +169,23 @@ struct i2c {
 #define I2C_SR1_OVR     BIT(11)
 #define I2C_CCR_FS      BIT(15)
 
+/* ---- SPI, RM0383 20.5 / RM0090 28.5 */
+struct spi {
+    volatile uint32_t CR1, CR2, SR, DR, CRCPR, RXCRCR, TXCRCR, I2SCFGR, I2SPR;
+};
+#define SPI1            ((struct spi *)0x40013000u)
+#define SPI2            ((struct spi *)0x40003800u)
+#define SPI_CR1_CPHA    BIT(0)
+#define SPI_CR1_CPOL    BIT(1)
+#define SPI_CR1_MSTR    BIT(2)
+#define SPI_CR1_BR_Pos  3u
+#define SPI_CR1_SPE     BIT(6)
+#define SPI_CR1_SSI     BIT(8)
+#define SPI_CR1_SSM     BIT(9)
+#define SPI_CR2_RXDMAEN BIT(0)
+#define SPI_CR2_TXDMAEN BIT(1)
+#define SPI_SR_RXNE     BIT(0)
+
 /* ---- ADC, RM0383 11.12 / RM0090 13.13 */
 struct adc {
     volatile uint32_t SR, CR1, CR2, SMPR1, SMPR2, JOFR[4], HTR, LTR, SQR1, SQR2, SQR3, JSQR, JDR[4], DR;
@@ -255,6 +276,7 @@ enum irq {
     IRQ_EXTI3 = 9,
     IRQ_EXTI4 = 10,
     IRQ_DMA1_STREAM0 = 11,
+    IRQ_DMA1_STREAM3 = 14,
     IRQ_DMA1_STREAM5 = 16,
     IRQ_DMA1_STREAM6 = 17,
     IRQ_ADC = 18,
@@ -264,6 +286,7 @@ enum irq {
     IRQ_USART1 = 37,
     IRQ_USART2 = 38,
     IRQ_EXTI15_10 = 40,
+    IRQ_DMA2_STREAM0 = 56,
     IRQ_DMA2_STREAM1 = 57,
     IRQ_DMA2_STREAM5 = 68,
     IRQ_DMA2_STREAM6 = 69,

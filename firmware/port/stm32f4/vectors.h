@@ -10,6 +10,7 @@ void data_ready_isr(void);
 void i2c_event_isr(void);
 void i2c_error_isr(void);
 void i2c_dma_isr(void);
+void spi_dma_isr(void);
 void uart_isr(void);
 void uart_rx_dma_isr(void);
 void uart_tx_dma_isr(void);

@@ -10,16 +10,17 @@
  *     adc TEMPERATURE VREFINT   end of a series
  *     sent                      the block in transmission has left; answers the next one's bytes, or -
  *     finish STATUS [HEX]       end of the transfer under way (enum transfer_status); HEX: what was read
+ *     spi finish STATUS [HEX], spi refuse 0|1    the same on SPI
  *     stuck 0|1                 SDA held low
  *     refuse 0|1                transfers cannot be started
  *     uart OVERRUN FRAMING NOISE  set the error counters
  *     nothing                   just the state
  *
  * Every command ends with the main loop running until no event is left, and answers
- *     BLOCK TRANSFER ADC RESET FEEDS BAUD
+ *     BLOCK TRANSFER SPI ADC RESET FEEDS BAUD
  * BLOCK: bytes handed to the UART and not yet `sent`, or -.  TRANSFER: r:ADDRESS:REG:SIZE, w:ADDRESS:REG:HEX
- * or -. ADC: 1 while a series is under way.  RESET: 1 after hal_system_reset().  FEEDS: of the watchdog.
- * BAUD: of the line, as booted or as switched to.
+ * or -; on I2C, on SPI. ADC: 1 while a series is under way.  RESET: 1 after hal_system_reset().  FEEDS: of
+ * the watchdog. BAUD: of the line, as booted or as switched to.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@
 #include "hal/image.h"
 #include "hal/irq.h"
 #include "hal/noinit.h"
+#include "hal/spi.h"
 #include "hal/system.h"
 #include "hal/time.h"
 #include "hal/uart.h"
@@ -44,13 +46,15 @@ const char hal_image_board[] = "host", image_device_id[1], image_end[1];
 const char firmware_version[] = "1.2.3";
 const char firmware_revision[] = "0123456789ab";
 
+enum { I2C, SPI, BUSES };
+
 static struct {
     uint64_t now_us;
     uint32_t events;
     bool bus;
     bool adc;
     bool stuck;
-    bool refuse;
+    bool refuse[BUSES];
     uint32_t baud;
     volatile uint8_t *ring;
     size_t ring_size;
@@ -58,9 +62,10 @@ static struct {
     bool lines[HAL_DATA_READY_LINES];
     const uint8_t *block;
     size_t block_size;
-    const struct transfer *transfer;
-    uint64_t transfer_started_us;
+    const struct transfer *transfer[BUSES];
+    uint64_t transfer_started_us[BUSES];
     struct hal_i2c_errors bus_errors;
+    struct hal_spi_errors spi_errors;
     struct hal_uart_errors uart_errors;
     bool converting;
     bool reset;
@@ -209,33 +214,45 @@ bool hal_i2c_open(void)
 {
     return board.bus;
 }
-bool hal_i2c_start(const struct transfer *transfer)
+static bool start(unsigned bus, const struct transfer *transfer)
 {
-    if (board.transfer != NULL || board.refuse) {
+    if (board.transfer[bus] != NULL || board.refuse[bus]) {
         return false;
     }
-    board.transfer = transfer;
-    board.transfer_started_us = board.now_us;
+    board.transfer[bus] = transfer;
+    board.transfer_started_us[bus] = board.now_us;
     return true;
 }
-static void finish(enum transfer_status status)
+static void finish(unsigned bus, enum transfer_status status)
 {
-    const struct transfer *transfer = board.transfer;
-    board.transfer = NULL;
-    board.bus_errors.nack += status == TRANSFER_NACK;
-    board.bus_errors.bus += status == TRANSFER_ARBITRATION;
-    board.bus_errors.timeout += status == TRANSFER_TIMEOUT;
+    const struct transfer *transfer = board.transfer[bus];
+    board.transfer[bus] = NULL;
+    if (bus == SPI) {
+        board.spi_errors.timeout += status == TRANSFER_TIMEOUT;
+    } else {
+        board.bus_errors.nack += status == TRANSFER_NACK;
+        board.bus_errors.bus += status == TRANSFER_ARBITRATION;
+        board.bus_errors.timeout += status == TRANSFER_TIMEOUT;
+    }
     transfer->done(transfer->context, status);
+}
+static void poll_bus(unsigned bus, uint64_t now_us)
+{
+    if (board.transfer[bus] != NULL && now_us > board.transfer_started_us[bus] + 10000u) {
+        finish(bus, TRANSFER_TIMEOUT);
+    }
+}
+bool hal_i2c_start(const struct transfer *transfer)
+{
+    return start(I2C, transfer);
 }
 void hal_i2c_poll(uint64_t now_us)
 {
-    if (board.transfer != NULL && now_us > board.transfer_started_us + 10000u) {
-        finish(TRANSFER_TIMEOUT);
-    }
+    poll_bus(I2C, now_us);
 }
 bool hal_i2c_recover(void)
 {
-    if (board.transfer != NULL) {
+    if (board.transfer[I2C] != NULL) {
         assert_failed();
     }
     return !board.stuck;
@@ -247,6 +264,27 @@ uint32_t hal_i2c_rate(void)
 struct hal_i2c_errors hal_i2c_errors(void)
 {
     return board.bus_errors;
+}
+
+bool hal_spi_open(void)
+{
+    return board.bus;
+}
+bool hal_spi_start(const struct transfer *transfer)
+{
+    return start(SPI, transfer);
+}
+void hal_spi_poll(uint64_t now_us)
+{
+    poll_bus(SPI, now_us);
+}
+uint32_t hal_spi_rate(void)
+{
+    return 6000000u;
+}
+struct hal_spi_errors hal_spi_errors(void)
+{
+    return board.spi_errors;
 }
 
 void hal_data_ready_open(enum hal_data_ready line)
@@ -284,15 +322,8 @@ uint32_t hal_adc_noise(uint32_t seed)
 
 /* ---- commands */
 
-static void show(void)
+static void show_transfer(const struct transfer *transfer)
 {
-    if (board.block == NULL) {
-        printf("-");
-    }
-    for (size_t i = 0; i < board.block_size; i++) {
-        printf("%02x", board.block[i]);
-    }
-    const struct transfer *transfer = board.transfer;
     if (transfer == NULL) {
         printf(" -");
     } else if (transfer->read) {
@@ -303,6 +334,18 @@ static void show(void)
             printf("%02x", transfer->data[i]);
         }
     }
+}
+
+static void show(void)
+{
+    if (board.block == NULL) {
+        printf("-");
+    }
+    for (size_t i = 0; i < board.block_size; i++) {
+        printf("%02x", board.block[i]);
+    }
+    show_transfer(board.transfer[I2C]);
+    show_transfer(board.transfer[SPI]);
     printf(" %d %d %u %u\n", board.converting, board.reset, board.feeds, board.baud);
     fflush(stdout);
 }
@@ -349,6 +392,21 @@ static void run_main_loop(void)
     }
 }
 
+static void finish_read(unsigned bus, unsigned status, const char *hex)
+{
+    static uint8_t bytes[65536];
+    const struct transfer *transfer = board.transfer[bus];
+    if (transfer->read && status == TRANSFER_OK) {
+        size_t n = parse_hex(hex, bytes, sizeof bytes);
+        if (n != transfer->size) {
+            fprintf(stderr, "finish with %zu bytes, %u wanted\n", n, transfer->size);
+            exit(2);
+        }
+        memcpy(transfer->data, bytes, n);
+    }
+    finish(bus, (enum transfer_status)status);
+}
+
 static void execute(const char *line)
 {
     static uint8_t bytes[65536];
@@ -357,6 +415,8 @@ static void execute(const char *line)
     unsigned c;
     unsigned long long us;
     int at = 0;
+    unsigned bus = strncmp(line, "spi ", 4) == 0 ? SPI : I2C;
+    line += bus == SPI ? 4 : 0;
     if (sscanf(line, "boot %u %u %u", &a, &b, &c) == 3) {
         board.baud = c;
         board.bus = a != 0;
@@ -387,19 +447,11 @@ static void execute(const char *line)
     } else if (strncmp(line, "sent", 4) == 0) {
         sent();
     } else if (sscanf(line, "finish %u %n", &a, &at) == 1) {
-        if (board.transfer->read && a == TRANSFER_OK) {
-            size_t n = parse_hex(line + at, bytes, sizeof bytes);
-            if (n != board.transfer->size) {
-                fprintf(stderr, "finish with %zu bytes, %u wanted\n", n, board.transfer->size);
-                exit(2);
-            }
-            memcpy(board.transfer->data, bytes, n);
-        }
-        finish((enum transfer_status)a);
+        finish_read(bus, a, line + at);
     } else if (sscanf(line, "stuck %u", &a) == 1) {
         board.stuck = a != 0;
     } else if (sscanf(line, "refuse %u", &a) == 1) {
-        board.refuse = a != 0;
+        board.refuse[bus] = a != 0;
     } else if (sscanf(line, "uart %u %u %u", &a, &b, &c) == 3) {
         board.uart_errors = (struct hal_uart_errors){.overrun = a, .framing = b, .noise = c};
     } else if (strncmp(line, "nothing", 7) != 0) {
