@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -53,8 +53,8 @@ void unexpected(void) {{ OUT[255] = ipsr(); for (;;) {{}} }}
 )
 
 
-def compile_program(source: str, directory: Path) -> Path:
-    """Compile a program; the same source is compiled once per directory.
+def compile_program(source: str, directory: Path, *, include: Sequence[Path] = ()) -> Path:
+    """Compile a program, with folders to include from; the same source is compiled once per directory.
 
     Raises:
         RuntimeError: the compiler refused it; the message is the compiler's.
@@ -67,7 +67,16 @@ def compile_program(source: str, directory: Path) -> Path:
     code.write_text(_PRELUDE + source)
     script.write_text(_LINKER_SCRIPT)
     done = subprocess.run(
-        ["arm-none-eabi-gcc", *_FLAGS, "-T", str(script), "-o", str(elf), str(code)],
+        [
+            "arm-none-eabi-gcc",
+            *_FLAGS,
+            *(f"-I{folder}" for folder in include),
+            "-T",
+            str(script),
+            "-o",
+            str(elf),
+            str(code),
+        ],
         capture_output=True,
         text=True,
         check=False,
