@@ -132,6 +132,15 @@ class HostBoard:
         self.harness.ask(f"time {self.now_us}")
         self._update(self.harness.ask(line))
 
+    @property
+    def transfer(self) -> str:
+        """What is under way on the sensor's bus, as the harness tells it."""
+        return self._transfers[self.line]
+
+    def end_transfer(self) -> None:
+        """Let a transfer that hangs end now."""
+        self._transfer_ends_us[self.line] = self.now_us
+
     def _duration_us(self, bus: int) -> int:
         kind, _, _, rest = self._transfers[bus].split(":")
         size = len(rest) // 2 if kind == "w" else int(rest)

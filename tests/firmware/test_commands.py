@@ -142,7 +142,7 @@ def test_a_second_change_while_one_is_under_way_is_busy(streaming: HostBoard) ->
     streaming.command("set_rate", request=1, stream=0, rate_mhz=500_000)
     streaming.command("set_rate", request=2, stream=0, rate_mhz=250_000)
     streaming.imu_answers = True
-    streaming._transfer_ends_us = streaming.now_us  # the read that hung ends well, the change follows it
+    streaming.end_transfer()  # the read that hung ends well, the change follows it
     streaming.run(0.2)
     assert [(r.request, r.status) for r in streaming.responses()] == [(2, BUSY), (1, OK)]
 
@@ -153,7 +153,7 @@ def test_a_repeated_change_is_answered_once_when_it_is_done(streaming: HostBoard
     streaming.command("set_rate", request=1, stream=0, rate_mhz=500_000)
     streaming.command("set_rate", request=1, stream=0, rate_mhz=500_000)
     streaming.imu_answers = True
-    streaming._transfer_ends_us = streaming.now_us
+    streaming.end_transfer()
     streaming.run(0.2)
     assert [(r.request, r.status) for r in streaming.responses()] == [(1, OK)]
 

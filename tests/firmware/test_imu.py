@@ -172,7 +172,7 @@ def test_reads_that_fail_for_a_while_lose_nothing(make_board: Callable[..., Host
     board = make_board(motion=Ramp())
     board.run(0.5)
     for phase in (0.0031, 0.0078, 0.0102):
-        while board._transfer != "-" and "r:104:116" in board._transfer:
+        while board.transfer != "-" and "r:104:116" in board.transfer:
             board.run(0.0001)  # a burst that fails half-way is another matter
         board.imu_status = status
         board.run(0.004)
@@ -190,7 +190,7 @@ def test_reads_that_fail_for_a_while_lose_nothing(make_board: Callable[..., Host
 def test_a_burst_that_fails_empties_the_fifo_and_its_loss_is_exact(make_board: Callable[..., HostBoard]) -> None:
     board = make_board(motion=Ramp())
     board.run(0.5)
-    while "r:104:116" not in board._transfer:
+    while "r:104:116" not in board.transfer:
         board.run(0.0001)
     board.imu_status = NACK
     board.run(0.005)
@@ -217,7 +217,7 @@ def test_an_overrun_of_the_fifo_is_an_exact_gap(make_board: Callable[..., HostBo
         board.run(0.0099)
         board._next_tick_us = board.now_us + 10_000
     board.imu_answers = True
-    board._transfer_ends_us = board.now_us
+    board.end_transfer()
     board.run(0.3)
     health = board.health()
     assert health.streams[IMU].lost_fifo > 70
