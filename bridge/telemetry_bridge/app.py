@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from telemetry_bridge.errors import CommandError, LinkError, LinkLost
-from telemetry_bridge.events import CommandDone, DeviceChanged, Event
+from telemetry_bridge.events import CommandDone, DeviceChanged, DeviceState, Event
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.link import Link, SourceFactory, create, list_ports
 from telemetry_bridge.server import Server
@@ -30,6 +31,10 @@ SOURCES: Mapping[str, SourceFactory] = {"sim": SimulatedDevice.from_parameters}
 """Links whose bytes are made in this process, by scheme."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Released(Exception):
+    """The port is to be let go of."""
 
 
 class Line:
@@ -58,6 +63,21 @@ class Line:
         self._greeted = False  # a HELLO came since the link was opened
         self._explained = ""
         self._online = asyncio.Event()
+        self._may_hold = asyncio.Event()
+        self._may_hold.set()
+        self._let_go = asyncio.Event()  # the port is closed
+        self._let_go.set()
+        self._release_wanted = asyncio.Event()
+
+    @property
+    def uri(self) -> str:
+        """URI of the link."""
+        return self._link.uri
+
+    @property
+    def device(self) -> str | None:
+        """Id of the board, None until it has said who it is."""
+        return self._device
 
     async def run(self) -> None:
         """Serve the board until cancelled.
@@ -66,12 +86,14 @@ class Line:
             LinkError: the port cannot be opened the first time, or what is at its other end is no board.
         """
         retry_s = RETRY_FIRST_S
+        self._let_go.clear()
         await self._link.open()
         try:
             while True:
                 await self._serve_until_lost()
                 retry_s = RETRY_FIRST_S if self._greeted else min(2 * retry_s, RETRY_LONGEST_S)
-                await asyncio.sleep(retry_s)
+                if self._may_hold.is_set():
+                    await asyncio.sleep(retry_s)
                 retry_s = await self._open_again(retry_s)
         finally:
             self._closed()
@@ -80,9 +102,12 @@ class Line:
     async def _open_again(self, retry_s: float) -> float:
         """Open the link, however long that takes; returns the pause that was used last."""
         while True:
+            await self._may_hold.wait()
+            self._let_go.clear()
             try:
                 await self._link.open()
             except LinkError as error:
+                self._let_go.set()
                 self._explain(str(error))
                 retry_s = min(2 * retry_s, RETRY_LONGEST_S)
                 await asyncio.sleep(retry_s)
@@ -94,6 +119,29 @@ class Line:
         if why != self._explained:
             self._explained = why
             _log.warning("%s", why)
+
+    async def release(self) -> None:
+        """Close the port and leave it closed until :meth:`resume`; returns when it is closed."""
+        self._may_hold.clear()
+        self._release_wanted.set()
+        await self._let_go.wait()
+        self._tell("released")
+
+    def resume(self) -> None:
+        """Take the port back; the same device goes on, with a new boot if it has rebooted."""
+        if not self._may_hold.is_set():
+            self._release_wanted.clear()
+            self._tell("offline")
+            self._may_hold.set()
+
+    def _tell(self, state: DeviceState) -> None:
+        known = self._hub.devices.get(self._device or "")
+        if known is not None:
+            self._hub.publish(DeviceChanged(dataclasses.replace(known, state=state)))
+
+    async def _until_released(self) -> None:
+        await self._release_wanted.wait()
+        raise _Released
 
     async def wait_online(self) -> None:
         """Wait until the board has said who it is."""
@@ -121,7 +169,8 @@ class Line:
         """Move bytes both ways until the link hangs up."""
         self._greeted = False
         self._publish(self._session.opened(time.monotonic_ns()))
-        tasks = [asyncio.create_task(work) for work in (self._receive(), self._keep_time(), self._expect_hello())]
+        works = (self._receive(), self._keep_time(), self._expect_hello(), self._until_released())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
@@ -130,10 +179,13 @@ class Line:
             if not self._online.is_set():
                 raise LinkError(f"{error}, before a board said who it is") from error
             self._explain(str(error))
+        except _Released:
+            pass
         finally:
             await _cancelled(tasks)
             self._closed()
             await self._link.close()
+            self._let_go.set()
 
     async def _receive(self) -> None:
         while True:
@@ -231,6 +283,8 @@ class Bridge:
         self.hub = Hub()
         owners: dict[str, Line] = {}
         self._lines = [Line(create(port, sources=SOURCES), self.hub, owners) for port in ports]
+        for line in self._lines:
+            self.hub.ports.add(line)
         self._server = (
             None if http_port is None else Server(self.hub, port=http_port, allowed_origins=tuple(allowed_origins))
         )

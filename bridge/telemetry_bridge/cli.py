@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 
 from telemetry_bridge import __version__
@@ -26,6 +27,7 @@ examples:
   telemetry-bridge run --port /dev/ttyACM0      this port, at 921600 baud
   telemetry-bridge run --port tcp:localhost:4000
   telemetry-bridge monitor --port auto          live values in this terminal, no server
+  telemetry-bridge flash --port /dev/ttyUSB0 firmware.elf
 
 ports:
   serial:/dev/ttyACM0[?baud=921600], or just /dev/ttyACM0 or COM3
@@ -94,6 +96,23 @@ def parser() -> argparse.ArgumentParser:
     add("run", "bridge a board: serve the live page and the WebSocket", source, serving, common)
     add("demo", "serve the live page with a simulated board; needs no hardware", serving, common)
     add("monitor", "show live values and the health of the link in this terminal", source, common)
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument(
+        "--http-port",
+        type=_port_number,
+        default=8765,
+        metavar="PORT",
+        help="where a running bridge serves (default: %(default)s)",
+    )
+    flashing = argparse.ArgumentParser(add_help=False)
+    flashing.add_argument("--force", action="store_true", help="also an image for another board or chip")
+    flashing.add_argument("image", type=Path, metavar="IMAGE", help="firmware.elf or firmware.bin")
+    target = argparse.ArgumentParser(add_help=False)
+    target.add_argument("target", nargs="?", metavar="PORT|DEVICE", help="port or id of a device (default: every port)")
+
+    add("flash", "put firmware onto a board through its serial port (needs the extra 'flash')", source, where, flashing)
+    add("release", "let a running bridge close a port, for another program", where, target)
+    add("resume", "let a running bridge take a released port back", where, target)
     add("ports", "list the serial ports of this machine")
     return top
 
@@ -105,6 +124,30 @@ def _print_ports() -> int:
     sys.stdout.flush()
     if not ports:
         print("no serial ports: is the board plugged in, and is its cable one that carries data?", file=sys.stderr)
+    return 0
+
+
+def _flash(args: argparse.Namespace) -> int:
+    """`flash`; imported here, for the others start faster without."""
+    from rich.console import Console
+
+    from telemetry_bridge.flash import Wish, flash
+
+    flash(Wish(args.port, args.image, args.force, args.http_port), Console(stderr=True, highlight=False))
+    return 0
+
+
+def _tell_bridge(args: argparse.Namespace) -> int:
+    """`release` and `resume`."""
+    from telemetry_bridge.flash import RunningBridge
+
+    bridge = RunningBridge.find(args.http_port)
+    if bridge is None:
+        raise BridgeError(f"no bridge serves http://localhost:{args.http_port} (--http-port names another port)")
+    with bridge:
+        ports = bridge.release(args.target) if args.command == "release" else bridge.resume(args.target)
+    for port in ports:
+        print(f"{args.command}d {port}", flush=True)
     return 0
 
 
@@ -180,6 +223,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.command == "ports":
             return _print_ports()
+        if args.command == "flash":
+            return _flash(args)
+        if args.command in {"release", "resume"}:
+            return _tell_bridge(args)
         asyncio.run(_run(args))
     except BridgeError as error:
         print(f"telemetry-bridge: {error}", file=sys.stderr)

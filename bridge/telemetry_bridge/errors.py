@@ -24,3 +24,7 @@ class CommandError(BridgeError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class FlashError(BridgeError):
+    """An image could not be flashed, or was refused."""

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-DeviceState: TypeAlias = Literal["online", "offline", "replay"]
+DeviceState: TypeAlias = Literal["online", "offline", "released", "replay"]
 ClockState: TypeAlias = Literal["unsynced", "converging", "locked"]
 GapCause: TypeAlias = Literal["device", "wire", "host", "subscriber"]
 JsonStream: TypeAlias = Literal["health", "log", "fault"]

@@ -29,6 +29,7 @@ from telemetry_bridge.events import (
     JsonMessage,
     JsonStream,
 )
+from telemetry_bridge.ports import Ports
 
 DeviceHandler: TypeAlias = Callable[[str, Mapping[str, int]], Awaitable[CommandDone]]
 """Carries out one command: name and wire arguments in, the end of the command out."""
@@ -93,6 +94,8 @@ class Hub:
         self._sinks: list[Sink] = []
         self._failing: set[int] = set()
         self._handlers: dict[str, DeviceHandler] = {}
+        self.ports = Ports()
+        """The lines that bring the events, to be released and resumed."""
 
     # ------------------------------------------------------------------ sinks
 

@@ -109,7 +109,10 @@ def _device_line(tally: Tally, device: DeviceInfo, now: float) -> Text:
         text.append("  ").append_text(_loss(tally.of(device.id).values()))
         text.append(f"  {_clock(device)}", style="dim")
     else:
-        text.append(f"  {device.link}: waiting for it to come back", style="yellow")
+        waiting = "another program has the port; `telemetry-bridge resume` takes it back"
+        if device.state != "released":
+            waiting = "waiting for it to come back"
+        text.append(f"  {device.link}: {waiting}", style="yellow")
     if device.warning:
         text.append(f"\n  {device.warning}", style="bold yellow")
     return text

@@ -28,6 +28,7 @@ WRITE_TIMEOUT_S = 5.0
 READ_SIZE = 65_536
 ST_VENDOR_ID = 0x0483
 _THREAD_POLL_S = 0.1
+_SLICE_S = 0.02
 
 
 class SerialLink:
@@ -58,7 +59,24 @@ class SerialLink:
             LinkError: no such port, busy, not permitted, not a serial port, baud rate impossible.
         """
         await self.close()
-        port = serial.Serial(baudrate=self._baud, timeout=0, exclusive=True if os.name == "posix" else None)
+        port = self.open_blocking(self._baud, serial.PARITY_NONE)
+        port.timeout = 0
+        try:
+            port.fileno()
+        except (OSError, AttributeError):
+            self._port = _Thread(self.uri, port, self._clock)
+        else:
+            self._port = _Descriptor(self.uri, port, self._clock)
+
+    def open_blocking(self, baud: int, parity: str) -> serial.Serial:
+        """The port itself, apart from this link.
+
+        Raises:
+            LinkError: as :meth:`open`.
+        """
+        port = serial.Serial(
+            baudrate=baud, parity=parity, timeout=_SLICE_S, exclusive=True if os.name == "posix" else None
+        )
         port.port = self._path
         port.dtr = False
         port.rts = False
@@ -67,13 +85,8 @@ class SerialLink:
         except (serial.SerialException, OSError) as error:
             raise LinkError(self._explain(error)) from None
         except ValueError:
-            raise LinkError(f"{self.uri}: the port cannot run at {self._baud} baud; try baud=115200") from None
-        try:
-            port.fileno()
-        except (OSError, AttributeError):
-            self._port = _Thread(self.uri, port, self._clock)
-        else:
-            self._port = _Descriptor(self.uri, port, self._clock)
+            raise LinkError(f"{self.uri}: the port cannot run at {baud} baud; try baud=115200") from None
+        return port
 
     async def read(self) -> tuple[bytes, int]:
         """Wait for bytes and their stamp.
@@ -118,6 +131,48 @@ class SerialLink:
         if code == errno.ENOTTY or "Inappropriate ioctl" in str(error) or Path(path).is_dir() or Path(path).is_file():
             return f"{path}: not a serial port. {_ports_hint()}"
         return f"{path}: cannot open the port: {error.strerror or error}. {_ports_hint()}"
+
+
+class BlockingPort:
+    """A serial port for one who waits for answers.
+
+    The timeout is kept here: pyserial would set the whole port anew for each change of it, and a pseudo-terminal, which
+    has no parity, refuses that.
+
+    Attributes:
+        timeout: longest wait of :meth:`read` in seconds; None: 1 s.
+    """
+
+    def __init__(self, port: serial.Serial) -> None:
+        self.timeout: float | None = None
+        self._port = port
+
+    def read(self, size: int = 1) -> bytes:
+        """Up to ``size`` bytes; fewer when the timeout is over."""
+        deadline = time.monotonic() + (1.0 if self.timeout is None else self.timeout)
+        data = self._port.read(size)
+        while len(data) < size and time.monotonic() < deadline:
+            data += self._port.read(size - len(data))
+        return bytes(data)
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        self._port.write(data)
+
+    def close(self) -> None:
+        """Let go of the port."""
+        self._port.close()
+
+
+def open_8e1(uri: LinkUri, baud: int) -> BlockingPort:
+    """Open a port for the bootloader of a chip: even parity, blocking reads.
+
+    Raises:
+        LinkError: as :meth:`SerialLink.open`, or this is no serial port.
+    """
+    if uri.scheme != "serial":
+        raise LinkError(f"{uri.text}: a board is flashed through a serial port")
+    return BlockingPort(SerialLink(uri).open_blocking(baud, serial.PARITY_EVEN))
 
 
 class _Descriptor:

@@ -63,12 +63,32 @@ class Command(msgspec.Struct):
     args: dict[str, object] = {}
 
 
-Request: TypeAlias = Subscribe | Unsubscribe | Command
+class Release(msgspec.Struct):
+    """Let go of ports: of all, or of the one that a port or the id of a device names.
+
+    ``lease``: take them back when this connection ends.
+    """
+
+    id: RequestId
+    target: str | None = None
+    lease: bool = False
+
+
+class Resume(msgspec.Struct):
+    """Take released ports back."""
+
+    id: RequestId
+    target: str | None = None
+
+
+Request: TypeAlias = Subscribe | Unsubscribe | Command | Release | Resume
 
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Request]]] = {
     "subscribe": msgspec.json.Decoder(Subscribe),
     "unsubscribe": msgspec.json.Decoder(Unsubscribe),
     "command": msgspec.json.Decoder(Command),
+    "release": msgspec.json.Decoder(Release),
+    "resume": msgspec.json.Decoder(Resume),
 }
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any, Final, Protocol
 
 from websockets.asyncio.server import ServerConnection
@@ -16,9 +16,18 @@ from websockets.protocol import State
 
 from telemetry_bridge.errors import BridgeError, CommandError
 from telemetry_bridge.hub import Hub
+from telemetry_bridge.ports import Holder
 from telemetry_bridge.server.commands import refusal_text, result_data, to_wire
 from telemetry_bridge.server.limits import Limits
-from telemetry_bridge.server.requests import Command, RequestError, Subscribe, Unsubscribe, parse_request
+from telemetry_bridge.server.requests import (
+    Command,
+    Release,
+    RequestError,
+    Resume,
+    Subscribe,
+    Unsubscribe,
+    parse_request,
+)
 from telemetry_bridge.server.router import Router
 from telemetry_bridge.server.subscriber_queue import Feed, SubscriberQueue
 from telemetry_bridge.server.wire_format import API_VERSION, Part, answer, encode_json, error_message, result_message
@@ -140,6 +149,7 @@ class Client:
         self._last_sub = 0
         self._closing: asyncio.Task[None] | None = None
         self._commands: set[asyncio.Task[None]] = set()
+        self._leased: list[Holder] = []
         self._stall: asyncio.TimerHandle | None = None
         self._stall_size = 0
         connection.client = self
@@ -185,6 +195,9 @@ class Client:
             self._stall.cancel()
         for task in self._commands:
             task.cancel()
+        for holder in self._leased:
+            holder.resume()
+        self._leased = []
 
     # ---------------------------------------------------------------- sending
 
@@ -295,6 +308,10 @@ class Client:
                     self._unsubscribe(request)
                 case Command():
                     self._command(request)
+                case Release():
+                    self._start(self._release(request, self._holders(request)))
+                case Resume():
+                    self._resume(request, self._holders(request))
         except RequestError as error:
             self._say(error_message(error.request, error.code, str(error)))
 
@@ -347,9 +364,31 @@ class Client:
             args = to_wire(device, request.name, request.args, time.monotonic_ns())
         except CommandError as error:
             raise RequestError(error.code, str(error), request.id) from None
-        task = self._connection.loop.create_task(self._run(request, args))
+        self._start(self._run(request, args))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._connection.loop.create_task(work)
         self._commands.add(task)
         task.add_done_callback(self._commands.discard)
+
+    def _holders(self, request: Release | Resume) -> list[Holder]:
+        try:
+            return self._hub.ports.find(request.target)
+        except CommandError as error:
+            raise RequestError(error.code, str(error), request.id) from None
+
+    async def _release(self, request: Release, holders: list[Holder]) -> None:
+        if request.lease:
+            self._leased += holders
+        for holder in holders:
+            await holder.release()
+        self._say(answer("released", request.id, ports=_ports(holders)))
+
+    def _resume(self, request: Resume, holders: list[Holder]) -> None:
+        for holder in holders:
+            holder.resume()
+        self._leased = [holder for holder in self._leased if holder not in holders]
+        self._say(answer("resumed", request.id, ports=_ports(holders)))
 
     async def _run(self, request: Command, args: dict[str, int]) -> None:
         self._say(await self._outcome(request, args))
@@ -373,3 +412,7 @@ class Client:
         if done.ok:
             return result_message(request.id, result_data(done))
         return result_message(request.id, result_data(done), code=done.status, text=refusal_text(done, request.args))
+
+
+def _ports(holders: Iterable[Holder]) -> list[dict[str, str | None]]:
+    return [{"link": holder.uri, "device": holder.device} for holder in holders]

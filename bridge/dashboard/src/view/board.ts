@@ -7,7 +7,7 @@ import { el, setData, setHidden, setText } from './dom.ts';
 import { Panel, type PanelContext, type View } from './panel.ts';
 import type { Theme } from './theme.ts';
 
-const STATES: Readonly<Record<string, string>> = { online: 'Online', offline: 'Offline', replay: 'Replay' };
+const STATES: Readonly<Record<string, string>> = { online: 'Online', offline: 'Offline', released: 'Released', replay: 'Replay' };
 const CLOCKS: Readonly<Record<string, string>> = { locked: 'locked', converging: 'converging', unsynced: 'not synchronised' };
 
 /** Damage on the line, by the counters of the bridge's decoder. */
@@ -89,7 +89,11 @@ export class Board {
     setData(this.#state, 'state', connected ? info.state : 'unknown');
     setData(this.element, 'state', info.state);
     setText(this.#identity, [info.id, info.firmware && `firmware ${info.firmware}`, info.link].filter(Boolean).join(' · '));
-    const notice = info.state === 'offline' ? `The board is gone from ${info.link}. Waiting for it to come back.` : info.warning || this.device.notice;
+    const absent: Readonly<Record<string, string>> = {
+      offline: `The board is gone from ${info.link}. Waiting for it to come back.`,
+      released: `Another program has ${info.link} now, to flash the board perhaps. \`telemetry-bridge resume\` takes it back.`,
+    };
+    const notice = absent[info.state] ?? (info.warning || this.device.notice);
     setText(this.#notice, notice);
     setHidden(this.#notice, notice === '');
     this.#updateFlow(now);

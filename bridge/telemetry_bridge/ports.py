@@ -1,0 +1,58 @@
+"""Who holds which port, and how it is let go of: so that another program can have it for a while."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+from telemetry_bridge.errors import CommandError
+
+
+class Holder(Protocol):
+    """A line of the bridge."""
+
+    @property
+    def uri(self) -> str:
+        """URI of its link."""
+
+    @property
+    def device(self) -> str | None:
+        """Id of its device, None until it is known."""
+
+    async def release(self) -> None:
+        """Close the port and leave it closed; returns when it is."""
+
+    def resume(self) -> None:
+        """Open it again and go on."""
+
+
+class Ports:
+    """The lines of a bridge."""
+
+    def __init__(self) -> None:
+        self._holders: list[Holder] = []
+
+    def add(self, holder: Holder) -> None:
+        """One more line."""
+        self._holders.append(holder)
+
+    def find(self, target: str | None) -> list[Holder]:
+        """The lines that a port (URI or path) or the id of a device names; None: all.
+
+        Raises:
+            CommandError: ``unknown_device``: there is none.
+        """
+        found = [holder for holder in self._holders if target is None or _names(target, holder)]
+        if not found:
+            known = ", ".join(holder.uri for holder in self._holders) or "none"
+            raise CommandError("unknown_device", f"this bridge has no port or device {target!r}; it has: {known}")
+        return found
+
+
+def _names(target: str, holder: Holder) -> bool:
+    return target in {holder.uri, holder.device} or _path(target) == _path(holder.uri)
+
+
+def _path(text: str) -> str:
+    path = text.removeprefix("serial:").partition("?")[0]
+    return os.path.realpath(path) if path.startswith("/") else path

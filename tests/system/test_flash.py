@@ -1,0 +1,115 @@
+"""Flashing as a user does it: the real command, a real bridge, and a virtual board with its ROM, as processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from elves import elf_path
+from system.processes import COMMAND, Board, Bridge, bridge, virtual_board
+
+BOARD = "blackpill_f411ce"
+LIMIT_S = 90
+NOWHERE = ["--http-port", "1"]  # nobody serves there
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    with virtual_board(tmp_path, BOARD) as board:
+        yield board
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([COMMAND, *arguments], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+
+
+def image(name: str = BOARD) -> str:
+    return str(elf_path(name))
+
+
+def subscriber(served: Bridge) -> ClientConnection:
+    return connect(f"ws://localhost:{served.http}/ws", subprotocols=[Subprotocol("telemetry-bridge.v1")])
+
+
+def wait_for(ws: ClientConnection, **wanted: Any) -> Any:
+    """The device, once it has these values."""
+    while True:
+        message = json.loads(ws.recv(LIMIT_S))
+        if message["op"] == "device" and wanted.items() <= message["device"].items():
+            return message["device"]
+
+
+def test_a_running_bridge_lets_go_and_shows_the_new_boot_of_the_same_device(board: Board) -> None:
+    with bridge("run", "--port", board.port) as served, subscriber(served) as ws:
+        before = wait_for(ws, state="online")
+        done = run("flash", "--port", board.port, "--http-port", str(served.http), image())
+        assert done.returncode == 0, done.stderr
+        assert "runs firmware" in done.stderr.splitlines()[-1]
+        wait_for(ws, state="released", id=before["id"])
+        after = wait_for(ws, state="online", id=before["id"])
+        assert after["boot_id"] != before["boot_id"]
+
+
+def test_release_and_resume(board: Board) -> None:
+    with bridge("run", "--port", board.port) as served, subscriber(served) as ws:
+        here = ["--http-port", str(served.http)]
+        device = wait_for(ws, state="online")["id"]
+        assert run("release", board.port, *here).stdout == f"released serial:{board.port}\n"
+        wait_for(ws, state="released")
+        with bridge("run", "--port", board.port):  # it is free
+            pass
+        assert run("resume", device, *here).stdout == f"resumed serial:{board.port}\n"
+        wait_for(ws, state="online", id=device)
+        assert "no port or device 'COM9'" in run("release", "COM9", *here).stderr
+
+
+def test_a_lease_ends_with_its_connection(board: Board) -> None:
+    with bridge("run", "--port", board.port) as served, subscriber(served) as ws:
+        wait_for(ws, state="online")
+        with subscriber(served) as other:
+            other.send(json.dumps({"op": "release", "id": 1, "target": board.port, "lease": True}))
+            wait_for(ws, state="released")
+        wait_for(ws, state="online")
+
+
+def test_an_image_for_another_board_is_refused_and_nothing_happens(board: Board) -> None:
+    done = run("flash", "--port", board.port, *NOWHERE, image("nucleo_f411re"))
+    assert done.returncode == 1
+    assert "is for nucleo_f411re" in done.stderr
+    assert "nothing was changed" in done.stderr
+    assert run("monitor", "--port", board.port, "--duration", "0.5").returncode == 0
+
+
+def test_interrupted_half_way_it_says_how_to_go_on_and_the_next_run_succeeds(board: Board) -> None:
+    command = [str(COMMAND), "flash", "--port", board.port, *NOWHERE, image()]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while process.stderr.readline() != "writing\n":
+            pass
+        process.send_signal(2)
+        said = process.stderr.read()
+    assert process.returncode == 1, said
+    assert "run the same command again" in said
+    done = run("flash", "--port", board.port, *NOWHERE, image())
+    assert done.returncode == 0, done.stderr
+    assert f"{BOARD} runs firmware" in done.stderr
+
+
+def test_a_board_whose_uart_the_rom_does_not_serve_is_pointed_to_the_probe(tmp_path: Path) -> None:
+    with virtual_board(tmp_path) as nucleo:
+        done = run("flash", "--port", nucleo.port, *NOWHERE, image("nucleo_f411re"))
+        assert done.returncode == 1
+        assert "make flash BOARD=nucleo_f411re" in done.stderr
+
+
+def test_a_port_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    done = run("flash", "--port", str(tmp_path / "none"), *NOWHERE, image())
+    assert done.returncode == 1
+    assert "there is no such port" in done.stderr
