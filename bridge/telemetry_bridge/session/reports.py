@@ -17,8 +17,9 @@ _EXCEPTIONS: Final = {
     4: "MemManage",
     5: "BusFault",
     6: "UsageFault",
+    255: "main loop stopped",
 }
-"""ARMv7-M Architecture Reference Manual (DDI 0403), section B1.5.2; 0 is the table's own."""
+"""ARMv7-M Architecture Reference Manual (DDI 0403), section B1.5.2; 0 and 255 are the table's own."""
 
 
 def health(message: messages.Health, tracks: Mapping[int, StreamTrack], stats: LinkStats) -> dict[str, object]:
