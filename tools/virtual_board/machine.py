@@ -87,6 +87,11 @@ class Machine(Chip):
         """The core's clock stands in Sleep mode unless DBG_SLEEP (RM0383 23.16.1)."""
         return self.time.now_cycle - (0 if self.dbgmcu.clock_in_sleep else self._asleep_cycles)
 
+    @property
+    def awake_cycle(self) -> int:
+        """Cycles since power-on without those asleep."""
+        return self.time.now_cycle - self._asleep_cycles
+
     # ----------------------------------------------------------------------- program
 
     def load(self, segments: list[tuple[int, bytes]]) -> None:
