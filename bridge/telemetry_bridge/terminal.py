@@ -50,6 +50,7 @@ class Tally:
         self.devices: dict[str, DeviceInfo] = {}
         self.streams: dict[tuple[str, str], StreamTally] = {}
         self.health: dict[str, JsonMessage] = {}
+        self.faults: dict[str, JsonMessage] = {}
         self._now = now
 
     def handle(self, event: Event) -> None:
@@ -70,6 +71,8 @@ class Tally:
                 tally.unknown_gaps += event.count is None
             case JsonMessage(stream="health"):
                 self.health[event.device] = event
+            case JsonMessage(stream="fault"):
+                self.faults[event.device] = event
             case _:
                 pass
 
@@ -96,6 +99,14 @@ def _clock(device: DeviceInfo) -> str:
     return f"clock {device.clock.state}" + (f" ±{uncertainty / 1000:,.0f} µs" if uncertainty is not None else "")
 
 
+def _crash(device: DeviceInfo, fault: JsonMessage) -> str:
+    """What crashed, and the command of the source tree that tells where."""
+    names = ("pc", "lr", "cfsr", "hfsr", "mmfar", "bfar")
+    registers = "".join(f" --{name} {fault.body.get(name)}" for name in names)
+    cause = fault.body.get("cause")
+    return f"has crashed: {cause}. tools/decode_fault.py --board {device.board} --cause '{cause}'{registers}"
+
+
 def _device_line(tally: Tally, device: DeviceInfo, now: float) -> Text:
     online = device.state == "online"
     text = Text("● " if online else "○ ", style="green" if online else "red")
@@ -113,6 +124,9 @@ def _device_line(tally: Tally, device: DeviceInfo, now: float) -> Text:
         if device.state != "released":
             waiting = "waiting for it to come back"
         text.append(f"  {device.link}: {waiting}", style="yellow")
+    fault = tally.faults.get(device.id)
+    if fault is not None:
+        text.append(f"\n  {_crash(device, fault)}", style="bold red")
     if device.warning:
         text.append(f"\n  {device.warning}", style="bold yellow")
     return text

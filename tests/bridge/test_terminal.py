@@ -144,3 +144,14 @@ def test_an_entered_display_leaves_the_hub_when_it_ends(hub: Hub) -> None:
     asyncio.run(_drawn(display))
     hub.publish(batch(0, 20))
     assert display.tally.streams == {}
+
+
+def test_a_crash_is_one_line_with_the_command_that_tells_where(hub: Hub) -> None:
+    display = StatusLine(hub, "http://localhost:8765")
+    hub.attach(display.tally)
+    assert "crashed" not in shown(display)
+    body = {"cause": "main loop stopped", "pc": "0x0800e4a2", "lr": "0x0800d001"}
+    hub.publish(JsonMessage(DEVICE.id, "fault", None, body))
+    text = " ".join(shown(display).split())
+    assert "has crashed: main loop stopped" in text
+    assert "tools/decode_fault.py --board nucleo_f411re --cause 'main loop stopped' --pc 0x0800e4a2" in text

@@ -171,7 +171,7 @@ export class Store {
       device.health = body;
       this.#sensorStates(device, body['streams']);
     } else if (stream === 'fault') {
-      device.notice = `The board crashed before its last start: ${String(body['cause'] ?? 'cause unknown')}`;
+      device.notice = `The board crashed before its last start: ${String(body['cause'] ?? 'cause unknown')} at ${String(body['pc'] ?? 'an unknown place')}; tools/decode_fault.py tells the line.`;
       device.noticePasses = false;
     } else if (body['level'] === 'warning' || body['level'] === 'error') {
       device.notice = String(body['text'] ?? '');
