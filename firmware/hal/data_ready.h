@@ -18,7 +18,8 @@ bool hal_data_ready_level(enum hal_data_ready line);
 
 /* Implemented by the application, called by the port at priority 1, once for each edge and in their order;
  * `edge_us` was taken at priority 0, when the edge came. Edges that noise adds, more than four before
- * priority 1 runs again, are left out. */
+ * priority 1 runs again, are left out, and so are those that came while
+ * the core stood still for a long time (nvstore.h): nobody knows when. */
 void hal_data_ready_on_edge(enum hal_data_ready line, uint64_t edge_us);
 
 #endif

@@ -47,6 +47,7 @@ SOURCES = {
         *sorted(PROTOCOL.glob("*.c")),
         HARNESS / "modules.c",
     ],
+    "store": [FIRMWARE / "app" / "store.c", *sorted(PROTOCOL.glob("*.c")), HARNESS / "store.c"],
 }
 
 

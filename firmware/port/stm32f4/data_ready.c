@@ -14,6 +14,7 @@
 #include "nvic.h"
 #include "rcc.h"
 #include "registers.h"
+#include "stall.h"
 #include "vectors.h"
 
 #define STAMPS 4u /* a power of two */
@@ -94,6 +95,13 @@ void data_ready_isr(void)
         }
     }
     deferred_pend();
+}
+
+void data_ready_forget(void)
+{
+    for (unsigned line = 0; line < HAL_DATA_READY_LINES; line++) {
+        EXTI->PR = BIT(pins[line].pin);
+    }
 }
 
 void data_ready_deliver(void)

@@ -70,9 +70,20 @@ struct pwr {
 struct flash {
     volatile uint32_t ACR, KEYR, OPTKEYR, SR, CR, OPTCR;
 };
-#define FLASH          ((struct flash *)0x40023C00u)
-#define FLASH_ACR_ICEN BIT(9)
-#define FLASH_ACR_DCEN BIT(10)
+#define FLASH              ((struct flash *)0x40023C00u)
+#define FLASH_ACR_ICEN     BIT(9)
+#define FLASH_ACR_DCEN     BIT(10)
+#define FLASH_ACR_DCRST    BIT(12)
+#define FLASH_KEYR_KEY1    0x45670123u
+#define FLASH_KEYR_KEY2    0xCDEF89ABu
+#define FLASH_SR_ERRORS    0xF0u /* WRPERR, PGAERR, PGPERR, PGSERR */
+#define FLASH_SR_BSY       BIT(16)
+#define FLASH_CR_PG        BIT(0)
+#define FLASH_CR_SER       BIT(1)
+#define FLASH_CR_SNB_Pos   3u
+#define FLASH_CR_PSIZE_X32 (2u << 8)
+#define FLASH_CR_STRT      BIT(16)
+#define FLASH_CR_LOCK      BIT(31)
 
 /* ---- GPIO, RM0383 8.4 / RM0090 8.4 */
 struct gpio {
@@ -260,6 +271,18 @@ struct mpu {
 #define MPU_RASR_AP_FULL    (3u << 24)
 #define MPU_RASR_AP_READ    (6u << 24)
 #define MPU_RASR_XN         BIT(28)
+
+/* ---- debug blocks that need no debugger, ARMv7-M Architecture Reference Manual C1.6 and C1.8 */
+struct dcb {
+    volatile uint32_t DHCSR, DCRSR, DCRDR, DEMCR;
+};
+#define DCB              ((struct dcb *)0xE000EDF0u)
+#define DCB_DEMCR_TRCENA BIT(24)
+struct dwt {
+    volatile uint32_t CTRL, CYCCNT;
+};
+#define DWT                ((struct dwt *)0xE0001000u)
+#define DWT_CTRL_CYCCNTENA BIT(0)
 
 _Static_assert(offsetof(struct rcc, CSR) == 0x74, "RCC layout");
 _Static_assert(offsetof(struct dma, S[1]) == 0x28, "DMA layout");

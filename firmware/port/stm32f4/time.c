@@ -14,8 +14,11 @@
 #include "hal/system.h"
 #include "nvic.h"
 #include "registers.h"
+#include "stall.h"
 #include "vectors.h"
 #include "watchdog.h"
+
+#define WRAP_MARGIN 200u /* cycles */
 
 static struct {
     volatile uint64_t base_us;
@@ -54,6 +57,38 @@ void systick_isr(void)
     clock.base_us += HAL_TICK_US;
     watchdog_tick();
     deferred_pend();
+}
+
+/* Cycles of a tick that have passed, taken well away from the wrap: there is time left for a look at its
+ * pending bit. */
+static uint32_t phase(void)
+{
+    uint32_t left = SYSTICK->VAL;
+    for (uint32_t reads = 0; left < WRAP_MARGIN && reads < WRAP_MARGIN; reads++) {
+        left = SYSTICK->VAL;
+    }
+    return clock.cycles_per_tick - left;
+}
+
+void stall_begin(struct stall *stall)
+{
+    DCB->DEMCR |= DCB_DEMCR_TRCENA;
+    DWT->CTRL |= DWT_CTRL_CYCCNTENA;
+    stall->phase = phase();
+    stall->cycle = DWT->CYCCNT;
+    stall->owed = (SCB->ICSR & SCB_ICSR_PENDSTSET) != 0 ? 1 : 0;
+}
+
+uint32_t stall_end(const struct stall *stall)
+{
+    uint32_t now = phase();
+    uint32_t passed = DWT->CYCCNT - stall->cycle;
+    uint32_t ticks = (stall->phase + passed - now + clock.cycles_per_tick / 2u) / clock.cycles_per_tick;
+    uint32_t owed = stall->owed + ticks;
+    if (owed > 1) { /* SysTick pends once, however often it wrapped: that one adds the last of them */
+        clock.base_us += (uint64_t)(owed - 1u) * HAL_TICK_US;
+    }
+    return passed / clock.cycles_per_us;
 }
 
 void time_deliver(void)

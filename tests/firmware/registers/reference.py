@@ -39,6 +39,7 @@ FIELDS = {
     "RCC_CSR_IWDGRSTF": ("WDGRSTF",),
     "I2C_SR1_RXNE": ("RxNE",),
     "I2C_CCR_FS": ("F_S",),  # the manuals write F/S
+    "FLASH_SR_ERRORS": ("WRPERR", "PGAERR", "PGPERR", "PGSERR"),
     # flags of a DMA stream, before the shift: those of stream 0
     **{f"DMA_LISR_{flag}": (f"{flag}0",) for flag in ("FEIF", "DMEIF", "TEIF", "HTIF", "TCIF")},
 }
@@ -63,6 +64,7 @@ CHOICES = {
     "DMA_SxCR_PL_HIGH": Choice("DMA_SxCR_PL", 0b10, "RM0383 9.5.5, RM0090 10.5.5"),
     "MPU_RASR_AP_FULL": Choice("MPU_RASR_AP", 0b011, "PM0214 4.2.1"),
     "MPU_RASR_AP_READ": Choice("MPU_RASR_AP", 0b110, "PM0214 4.2.1"),
+    "FLASH_CR_PSIZE_X32": Choice("FLASH_CR_PSIZE", 0b10, "RM0383 3.8.5, RM0090 3.9.7"),
     "ADC_CCR_ADCPRE_DIV4": Choice("ADC_CCR_ADCPRE", 0b01, "RM0383 11.12.16, RM0090 13.13.16"),
     **{f"DMA_{flag}": Choice(f"DMA_LISR_{flag}", 1, "SVD") for flag in ("FEIF", "DMEIF", "TEIF", "HTIF", "TCIF")},
 }
@@ -76,6 +78,8 @@ FIXED = {
     "IWDG_KR_START": (0xCCCC, "RM0383 15.4.1, RM0090 21.4.1"),
     "IWDG_KR_ACCESS": (0x5555, "RM0383 15.4.1, RM0090 21.4.1"),
     "IWDG_KR_FEED": (0xAAAA, "RM0383 15.4.1, RM0090 21.4.1"),
+    "FLASH_KEYR_KEY1": (0x45670123, "RM0383 3.5.1, RM0090 3.6.1"),
+    "FLASH_KEYR_KEY2": (0xCDEF89AB, "RM0383 3.5.1, RM0090 3.6.1"),
     "DMA_ALL": (0b111101, "RM0383 9.5.1, RM0090 10.5.1"),
     # the last of the STM32F411 is SPI5, 85; of the STM32F405 the FPU, 81
     "IRQ_COUNT": (86, "RM0383 table 37, RM0090 table 62"),
@@ -150,6 +154,14 @@ CORE: Mapping[str, Mapping[str, Register]] = {
             source="PM0214 4.2.9",
         ),
         **_row("ALIAS", 0xE000EDA4, 6, "PM0214 4.2.10"),  # RBAR and RASR, three times more
+    },
+    "DCB": {
+        name: Register(0xE000EDF0 + 4 * n, 4, _bits(TRCENA=24) if name == "DEMCR" else {}, source="ARMv7-M ARM C1.6")
+        for n, name in enumerate(("DHCSR", "DCRSR", "DCRDR", "DEMCR"))
+    },
+    "DWT": {
+        "CTRL": Register(0xE0001000, 4, _bits(CYCCNTENA=0), source="ARMv7-M ARM C1.8.7"),
+        "CYCCNT": Register(0xE0001004, source="ARMv7-M ARM C1.8.8"),
     },
 }
 
