@@ -3,6 +3,7 @@
 #include "app/boot.h"
 #include "app/buses.h"
 #include "app/commands.h"
+#include "app/configuration.h"
 #include "app/health.h"
 #include "app/line.h"
 #include "app/log.h"
@@ -33,6 +34,7 @@ static struct {
     struct line line;
     struct telemetry telemetry;
     struct commands commands;
+    struct configuration configuration;
     struct health health;
     struct identity identity;
     uint64_t reset_by_us; /* 0: none wanted */
@@ -93,12 +95,15 @@ void application_start_sensors(void)
     buses_open();
     mcu_temp_init(&app.mcu_temp, sensors_sink(), STREAM_MCU_TEMP, app.adc_open);
     sensors_start(&app.streams, sensor_log, app.identity.boot_id & 7u, &app.mcu_temp.sensor);
+    configuration_init(&app.configuration, &app.streams, &app.log, app.identity.baud);
     app.identity.capabilities = TP_CAPABILITIES_BAUD_CHANGE |
                                 (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
+                                (app.configuration.store.usable ? TP_CAPABILITIES_STORED_CONFIGURATION : 0u) |
                                 (buses_i2c_is_open() ? TP_CAPABILITIES_SENSOR_BUS : 0u) |
                                 (hal_system()->rom_bootloader ? TP_CAPABILITIES_ROM_BOOTLOADER : 0u);
     telemetry_init(&app.telemetry, &app.streams, &app.log, app.identity);
     commands_init(&app.commands, &app.telemetry, &app.streams, &app.line);
+    app.commands.configuration = &app.configuration;
 }
 
 void application_announce(void)
@@ -177,6 +182,7 @@ static void handle_tick(uint64_t now_us)
     hal_watchdog_feed();
     buses_poll(now_us);
     sensors_poll(now_us);
+    configuration_poll(&app.configuration, now_us);
     expire_batches(now_us);
     health_poll(&app.health, &sources, now_us);
 }

@@ -78,6 +78,12 @@ uint8_t command_enter_bootloader(struct commands *commands, const struct request
 /* commands_line.c */
 uint8_t command_set_baud(struct commands *commands, const struct request *request, struct answer *answer);
 
+/* commands_configuration.c */
+uint8_t command_save_configuration(struct commands *commands, const struct request *request,
+                                   struct answer *answer);
+uint8_t command_restore_configuration(struct commands *commands, const struct request *request,
+                                      struct answer *answer);
+
 /* commands_streams.c: the stream exists */
 uint8_t command_get_rate(struct commands *commands, const struct request *request, struct answer *answer);
 uint8_t command_set_rate(struct commands *commands, const struct request *request, struct answer *answer);

@@ -15,6 +15,9 @@ static const struct {
     [TP_COMMAND_RESET] = {command_reset, 0, 0},
     [TP_COMMAND_SET_BAUD] = {command_set_baud, TP_SET_BAUD_ARGS_SIZE, 0},
     [TP_COMMAND_ENTER_BOOTLOADER] = {command_enter_bootloader, 0, 0},
+    [TP_COMMAND_SAVE_CONFIGURATION] = {command_save_configuration, 0, 0},
+    [TP_COMMAND_RESTORE_CONFIGURATION] = {command_restore_configuration, TP_RESTORE_CONFIGURATION_ARGS_SIZE,
+                                          0},
 };
 
 void commands_init(struct commands *commands, struct telemetry *telemetry, struct streams *streams,

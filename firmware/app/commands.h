@@ -11,14 +11,17 @@
 #include "app/streams.h"
 #include "app/telemetry.h"
 
+struct configuration;
+
 struct commands {
     struct telemetry *telemetry;
     struct streams *streams;
     struct line *line;
-    uint32_t line_bits;     /* what the line carries in a second */
-    bool health_wanted;     /* set by get_health; the owner clears it */
-    bool reset_wanted;      /* set by reset, when the answer is queued */
-    bool bootloader_wanted; /* that reset leads into the ROM's bootloader */
+    struct configuration *configuration; /* set by the owner */
+    uint32_t line_bits;                  /* what the line carries in a second */
+    bool health_wanted;                  /* set by get_health; the owner clears it */
+    bool reset_wanted;                   /* set by reset, when the answer is queued */
+    bool bootloader_wanted;              /* that reset leads into the ROM's bootloader */
     uint32_t refused_length;
     uint32_t refused_type;
 

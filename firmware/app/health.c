@@ -2,6 +2,7 @@
 
 #include "hal/i2c.h"
 #include "hal/irq.h"
+#include "hal/nvstore.h"
 #include "hal/spi.h"
 #include "hal/system.h"
 #include "hal/uart.h"
@@ -70,6 +71,7 @@ void health_report(struct health *health, const struct health_sources *sources, 
         .bus_recoveries = bus.recoveries,
         .rx_dropped = sources->receiver->dropped,
         .baud_fallbacks = sources->line->fallbacks,
+        .flash_stall_us = hal_nvstore_stall_us(),
     };
     snapshot(sources->streams, sources->telemetry->stream_health);
     telemetry_health(sources->telemetry, &message);

@@ -115,11 +115,17 @@ void mcu_temp_tick(struct mcu_temp *mcu, uint64_t now_us)
         return;
     }
     mcu->ticks_left = mcu->period_ticks;
-    if (hal_adc_start()) {
-        mcu->started_us = now_us;
-    } else {
-        mcu->sensor.sink->lost(mcu->sensor.sink->context, mcu->sensor.first_stream, SENSOR_LOST_FIFO, 1);
+    /* A tick that comes late, behind a stall of the core, has no reading of its time. */
+    if (hal_time_us() - now_us >= HAL_TICK_US || !hal_adc_start()) {
+        mcu->missed++; /* told later: the reading under way comes before it */
+        return;
     }
+    if (mcu->missed != 0) {
+        mcu->sensor.sink->lost(mcu->sensor.sink->context, mcu->sensor.first_stream, SENSOR_LOST_FIFO,
+                               mcu->missed);
+        mcu->missed = 0;
+    }
+    mcu->started_us = now_us;
 }
 
 void mcu_temp_reading(struct mcu_temp *mcu, struct hal_adc_reading reading)

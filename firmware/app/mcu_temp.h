@@ -17,6 +17,7 @@ struct mcu_temp {
     volatile bool available;
     volatile uint32_t period_ticks; /* 1 ... MCU_TEMP_TICKS_MAX */
     uint32_t ticks_left;
+    uint32_t missed; /* ticks without a reading that the sink does not know of yet */
     uint64_t started_us;
     volatile bool has_value;
     volatile uint16_t raw;

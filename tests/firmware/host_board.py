@@ -7,6 +7,7 @@ time is over.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from firmware.host_build import Harness
@@ -74,7 +75,9 @@ class HostBoard:
         motion: Motion | None = None,
         address: int | None = None,
         line: int = I2C,
+        flash: Path | None = None,
     ) -> None:
+        """Boot. `flash`: the file with the two configuration slots; it need not be there yet."""
         self.time = Timebase(1_000_000)  # a cycle is a microsecond
         where = {} if address is None else {"address": address}
         self.imu = MODELS[part](self.time, motion or Still(), noise=False, **where)
@@ -102,6 +105,8 @@ class HostBoard:
         self._block = "-"
         self._transfers = ["-", "-"]
         self.harness = Harness("board")
+        if flash is not None:
+            self.harness.ask(f"flash {flash}")
         self._update(self.harness.ask(f"boot {int(bus)} {int(adc)} {baud}"))
 
     def close(self) -> None:

@@ -14,6 +14,7 @@
  *     stuck 0|1                 SDA held low
  *     refuse 0|1                transfers cannot be started
  *     uart OVERRUN FRAMING NOISE  set the error counters
+ *     flash PATH                before boot: the configuration slots are in this file
  *     nothing                   just the state
  *
  * Every command ends with the main loop running until no event is left, and answers
@@ -35,6 +36,7 @@
 #include "hal/image.h"
 #include "hal/irq.h"
 #include "hal/noinit.h"
+#include "hal/nvstore.h"
 #include "hal/spi.h"
 #include "hal/system.h"
 #include "hal/time.h"
@@ -72,6 +74,9 @@ static struct {
     unsigned feeds;
     unsigned masked;
     struct hal_noinit noinit;
+    bool flash_made;
+    uint32_t flash[HAL_NVSTORE_SLOTS][HAL_NVSTORE_WORDS];
+    char flash_path[1024];
 } board;
 
 /* ---- the HAL */
@@ -320,6 +325,48 @@ uint32_t hal_adc_noise(uint32_t seed)
     return seed + 1u;
 }
 
+static void flash_file(const char *mode)
+{
+    FILE *file = board.flash_path[0] != '\0' ? fopen(board.flash_path, mode) : NULL;
+    if (file != NULL) {
+        size_t n = mode[0] == 'r' ? fread(board.flash, sizeof board.flash, 1, file)
+                                  : fwrite(board.flash, sizeof board.flash, 1, file);
+        if (n != 1 || fclose(file) != 0) {
+            abort();
+        }
+    }
+}
+bool hal_nvstore_open(void)
+{
+    if (!board.flash_made) {
+        memset(board.flash, 0xFF, sizeof board.flash);
+        flash_file("rb");
+        board.flash_made = true;
+    }
+    return true;
+}
+const uint32_t *hal_nvstore_read(uint32_t slot)
+{
+    return board.flash[slot];
+}
+bool hal_nvstore_program(uint32_t slot, uint32_t word, uint32_t value)
+{
+    board.flash[slot][word] &= value;
+    flash_file("wb");
+    return board.flash[slot][word] == value;
+}
+bool hal_nvstore_erase(uint32_t slot)
+{
+    memset(board.flash[slot], 0xFF, sizeof board.flash[slot]);
+    flash_file("wb");
+    return true;
+}
+uint32_t hal_nvstore_stall_us(void)
+{
+    return 123;
+}
+void hal_nvstore_clear_stall(void) {}
+
 /* ---- commands */
 
 static void show_transfer(const struct transfer *transfer)
@@ -448,6 +495,8 @@ static void execute(const char *line)
         sent();
     } else if (sscanf(line, "finish %u %n", &a, &at) == 1) {
         finish_read(bus, a, line + at);
+    } else if (sscanf(line, "flash %1023s", board.flash_path) == 1) {
+        board.flash_made = false;
     } else if (sscanf(line, "stuck %u", &a) == 1) {
         board.stuck = a != 0;
     } else if (sscanf(line, "refuse %u", &a) == 1) {
