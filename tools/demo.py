@@ -60,6 +60,9 @@ def virtual_board(elf: Path, board: str, motion: str) -> Iterator[str]:
     """
     # --control stdin: the board ends when its standard input does, so it cannot outlive this process however that ends
     arguments = ["--board", board, "--pty", "--motion", motion, "--control", "stdin"]
+    flash = ROOT / "build" / "demo" / f"{board}.flash"  # what the board stores is there in the next demo
+    flash.parent.mkdir(parents=True, exist_ok=True)
+    arguments += ["--flash", str(flash)]
     process = subprocess.Popen(
         [sys.executable, "-m", "virtual_board", str(elf), *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},

@@ -12,6 +12,7 @@ from elves import elf_path
 from firmware.qemu import Qemu, symbol
 from telemetry_protocol import messages
 
+UNSUPPORTED = 7
 RESET_FAULT = 8
 SP, PC = 13, 15
 # what emulation.md says QEMU does not model and the firmware touches: blocks, never an address outside of one
@@ -80,6 +81,13 @@ def test_a_seed_makes_the_first_boot_id(elf: Path) -> None:
         with Qemu(elf, boot_seed=seed) as machine:
             ids.add(machine.wait_for(messages.Hello).boot_id)
     assert len(ids) == 2
+
+
+def test_there_is_no_flash_to_store_anything_in(qemu: Qemu) -> None:
+    qemu.wait_for(messages.Hello)
+    assert qemu.command("save_configuration", request=1).status == UNSUPPORTED
+    assert qemu.command("restore_configuration", request=2, source=0).status == UNSUPPORTED
+    assert qemu.command("restore_configuration", request=3, source=1).status == 0  # the defaults can be had
 
 
 def test_reset_is_answered_and_counts_the_boot_on(qemu: Qemu) -> None:
