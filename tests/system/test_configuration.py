@@ -169,7 +169,6 @@ def test_an_erase_stalls_the_core_and_neither_the_clock_nor_the_watchdog_minds(s
     bench.board.machine.flash_controller.slowest = slowest
     resets = bench.board.counters.resets
     off_us = bench.clock_offset_us()
-    assert bench.call("save_configuration").status == OK  # what is stored already
     assert bench.health().flash_stall_us == 0
     for rate_mhz in (500_000, 250_000, 100_000):
         assert bench.call("set_rate", stream=0, rate_mhz=rate_mhz).status == OK
@@ -191,7 +190,6 @@ def test_readings_of_the_die_temperature_that_a_stall_costs_are_counted() -> Non
     assert max(off_us) - min(off_us) <= 10
 
 
-@pytest.mark.xfail(reason="a driver that does not count the edges it misses", strict=False)
 @pytest.mark.parametrize("slowest", [False, True])
 def test_samples_of_the_imu_that_a_stall_costs_are_counted(slowest: bool) -> None:
     bench, before, after = stalled(slowest=slowest)
@@ -199,7 +197,7 @@ def test_samples_of_the_imu_that_a_stall_costs_are_counted(slowest: bool) -> Non
     lost = after.streams[0].lost_fifo - before.streams[0].lost_fifo
     assert (after.streams[0].lost_bus, after.streams[0].lost_ring) == (0, 0)
     assert counted_holes(seen) == lost
-    assert 0 < lost <= (500 if slowest else 250) + 3
+    assert 0 < lost <= (500 if slowest else 250) + 20  # and what it takes to be in step again
     # the sensor's clock is exact: index and time go together, behind the stall as before it
     off_us = {one.time_us - 1000 * one.index for one in seen}
     assert max(off_us) - min(off_us) <= 4
