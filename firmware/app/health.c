@@ -10,6 +10,7 @@
 #define PERIOD_US 1000000u
 
 _Static_assert((int)SENSOR_FAILING == (int)TP_STREAM_STATE_FAILING, "the values of the wire");
+_Static_assert((int)SENSOR_ABSENT == (int)TP_STREAM_STATE_ABSENT, "the values of the wire");
 _Static_assert((int)SENSOR_MISSING == (int)TP_STREAM_STATE_MISSING, "the values of the wire");
 
 /* Share of the window that the core was awake. The window ends when a second or more has passed. */

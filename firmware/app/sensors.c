@@ -5,6 +5,7 @@
 #include "app/buses.h"
 #include "drivers/chips.h"
 #include "drivers/imu.h"
+#include "drivers/thermometer.h"
 
 /* A stream of 2-byte samples holds few; a slow one has one sample a batch. */
 #define IMU_SLOTS    18u /* 100 ms of 6.67 kHz, and the one that stays free */
@@ -21,20 +22,21 @@ static struct imu_port i2c_port = {
 
 /* Where inertial sensors are looked for, the preferred ones first; those of one address side by side. */
 static const struct imu_candidate imu_candidates[] = {
-    {&lsm6dso, &i2c_port, 0x6A},
-    {&lsm6dso, &i2c_port, 0x6B},
-    {&mpu6500, &i2c_port, 0x68},
-    {&mpu6050, &i2c_port, 0x68},
-    {&mpu6500, &i2c_port, 0x69},
-    {&mpu6050, &i2c_port, 0x69},
+    {&lsm6dso, &i2c_port, 0x6A}, {&lsm6dso, &i2c_port, 0x6B}, {&mpu6500, &i2c_port, 0x68},
+    {&mpu6050, &i2c_port, 0x68}, {&mpu6500, &i2c_port, 0x69}, {&mpu6050, &i2c_port, 0x69},
 };
+
+/* Thermometers that are looked for at each address, in this order: what has an identification comes first. */
+static const struct thermometer_part *const thermometer_parts[] = {&tmp117, &lm75};
 
 static struct {
     struct sensor_sink sink;
     struct imu imu;
+    struct thermometer thermometer;
     alignas(8) uint8_t imu_slots[IMU_SLOTS * IMU_SLOT];
     alignas(8) uint8_t imu_temp_slots[SCALAR_SLOTS * SCALAR_SLOT];
     alignas(8) uint8_t mcu_temp_slots[SCALAR_SLOTS * SCALAR_SLOT];
+    alignas(8) uint8_t ext_temp_slots[SCALAR_SLOTS * SCALAR_SLOT];
 } sensors;
 
 static bool i2c_line_high(void)
@@ -71,11 +73,17 @@ void sensors_start(struct streams *streams,
                  SCALAR_SLOTS, SCALAR_BYTES);
     streams_bind(streams, STREAM_MCU_TEMP, mcu_temp, generation, sensors.mcu_temp_slots, SCALAR_SLOTS,
                  SCALAR_BYTES);
+    thermometer_init(&sensors.thermometer, thermometer_parts,
+                     sizeof thermometer_parts / sizeof thermometer_parts[0], buses_i2c(), &sensors.sink,
+                     STREAM_EXT_TEMP);
+    streams_bind(streams, STREAM_EXT_TEMP, &sensors.thermometer.sensor, generation, sensors.ext_temp_slots,
+                 SCALAR_SLOTS, SCALAR_BYTES);
 }
 
 void sensors_poll(uint64_t now_us)
 {
     sensors.imu.sensor.ops->poll(&sensors.imu.sensor, now_us);
+    sensors.thermometer.sensor.ops->poll(&sensors.thermometer.sensor, now_us);
 }
 
 void sensors_data_ready(enum hal_data_ready line, uint64_t edge_us)

@@ -7,8 +7,8 @@
 #include "app/sampler.h"
 #include "drivers/sensor.h"
 
-#define STREAMS 3u
-enum { STREAM_IMU = 0, STREAM_IMU_TEMP = 1, STREAM_MCU_TEMP = 2 };
+#define STREAMS 4u
+enum { STREAM_IMU = 0, STREAM_IMU_TEMP = 1, STREAM_MCU_TEMP = 2, STREAM_EXT_TEMP = 3 };
 
 struct stream {
     struct sensor *sensor;

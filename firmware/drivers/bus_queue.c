@@ -16,6 +16,7 @@ static void start_next(struct bus_queue *queue)
         .reg = next->reg,
         .size = next->size,
         .read = next->read,
+        .probe = next->probe,
         .data = next->data,
         .done = ended,
         .context = queue,

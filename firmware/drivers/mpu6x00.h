@@ -28,8 +28,9 @@
 #define MPU6X00_FIFO_ALL          0xF8u /* temperature, gyroscope x y z, accelerometer: RM 4.6 */
 #define MPU6X00_SELF_TEST_XYZ     0xE0u /* in GYRO_CONFIG and ACCEL_CONFIG */
 
-#define MPU6X00_FRAME 14u /* RM 4.31, in the order of the registers: accelerometer, temperature, gyroscope   \
-                           */
+#define MPU6X00_FRAME                                                                                        \
+    14u /* RM 4.31, in the order of the registers: accelerometer, temperature, gyroscope                     \
+         */
 #define MPU6X00_RATES       256u
 #define MPU6X00_RANGES      4u
 #define MPU6X00_SELF_TEST_N 200u /* samples of a mean */

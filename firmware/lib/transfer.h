@@ -18,6 +18,7 @@ struct transfer {
     uint8_t reg;
     uint16_t size; /* 1 ... 4095 */
     bool read;
+    bool probe; /* perhaps nobody is there: no acknowledge is an answer then, and not counted as an error */
     uint8_t *data;
     void (*done)(void *context, enum transfer_status status); /* interrupt, or interrupts masked */
     void *context;

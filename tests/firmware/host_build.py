@@ -38,6 +38,10 @@ SOURCES = {
         HARNESS / "board.c",
     ],
     "bus_queue": [FIRMWARE / "drivers" / "bus_queue.c", HARNESS / "bus_queue.c"],
+    "thermometer": [
+        *(FIRMWARE / "drivers" / f"{name}.c" for name in ("thermometer", "tmp117", "lm75")),
+        HARNESS / "thermometer.c",
+    ],
     "modules": [
         FIRMWARE / "app" / "line.c",
         FIRMWARE / "app" / "log.c",

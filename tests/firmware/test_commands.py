@@ -24,12 +24,12 @@ def result(name: str, response: messages.Response) -> dict[str, int]:
 
 def test_boot_announces_hello_and_every_stream_first(board: HostBoard) -> None:
     board.run(0.05)
-    kinds = [type(message) for message in board.received[:4]]
-    assert kinds == [messages.Hello, messages.Stream, messages.Stream, messages.Stream]
+    kinds = [type(message) for message in board.received[:5]]
+    assert kinds == [messages.Hello, *[messages.Stream] * 4]
     hello = board.received[0]
     assert isinstance(hello, messages.Hello)
     assert hello.fingerprint == messages.FINGERPRINT
-    assert hello.streams == 3
+    assert hello.streams == 4
 
 
 def test_generations_start_from_the_boot_id(board: HostBoard) -> None:
@@ -127,7 +127,7 @@ def test_a_rate_out_of_range_is_refused_with_the_range(streaming: HostBoard, rat
 @pytest.mark.parametrize(
     ("name", "args", "status"),
     [
-        ("get_rate", {"stream": 3}, UNKNOWN_STREAM),
+        ("get_rate", {"stream": 4}, UNKNOWN_STREAM),
         ("set_rate", {"stream": 31, "rate_mhz": 1000}, UNKNOWN_STREAM),
         ("set_rate", {"stream": 1, "rate_mhz": 1000}, UNSUPPORTED),
     ],

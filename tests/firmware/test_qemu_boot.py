@@ -57,7 +57,7 @@ def test_it_answers_describe_ping_and_health(qemu: Qemu) -> None:
     health = qemu.wait_for(messages.Health, after=mark)
     assert health.time_us >= values["sent_us"]
     assert health.stack_free >= 512
-    assert len(health.streams) == 3
+    assert len(health.streams) == 4
 
 
 def test_health_comes_by_itself_so_the_core_wakes_from_sleep(qemu: Qemu) -> None:

@@ -233,7 +233,7 @@ void i2c_error_isr(void)
         configure(); /* a start condition that waits would come late */
         finish(TRANSFER_ARBITRATION);
     } else if ((status & I2C_SR1_AF) != 0) {
-        bus.errors.nack++;
+        bus.errors.nack += !bus.transfer->probe;
         stop();
         stop_dma();
         finish(TRANSFER_NACK);

@@ -235,7 +235,7 @@ static void finish(unsigned bus, enum transfer_status status)
     if (bus == SPI) {
         board.spi_errors.timeout += status == TRANSFER_TIMEOUT;
     } else {
-        board.bus_errors.nack += status == TRANSFER_NACK;
+        board.bus_errors.nack += status == TRANSFER_NACK && !transfer->probe;
         board.bus_errors.bus += status == TRANSFER_ARBITRATION;
         board.bus_errors.timeout += status == TRANSFER_TIMEOUT;
     }
