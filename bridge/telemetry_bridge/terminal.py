@@ -238,6 +238,8 @@ class LiveValues(Display):
             numeric = name in {"value", "rate/s", "samples", "lost"}
             table.add_column(name, justify="right" if numeric else "left", no_wrap=name != "sensor")
         for stream in device.streams:
+            if stream.state == "absent":  # optional, and not fitted
+                continue
             tally = self.tally.streams.get((device.id, stream.name), StreamTally())
             for number, info in enumerate(stream.fields):
                 values = tally.latest.values if tally.latest is not None else None

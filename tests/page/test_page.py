@@ -170,6 +170,20 @@ def test_a_missing_sensor_is_named_and_the_rest_goes_on(bridge: FakeBridge, open
     wait_number(page, "mcu_temp", "temperature", "now", "31.50")
 
 
+def test_an_optional_sensor_has_no_plot_until_it_is_found(bridge: FakeBridge, open_page: OpenPage) -> None:
+    page = open_page()
+    board = device()
+    absent = stream("ext_temp", "", 1.0, board["streams"][1]["fields"], "absent")
+    board["streams"].append(absent)
+    show_board(bridge, page, streams=board["streams"])
+    bridge.samples(board["id"], "mcu_temp", 0, time.time(), 10.0, [[31.5]])
+    wait_number(page, "mcu_temp", "temperature", "now", "31.50")
+    expect(page.locator(".panel")).to_have_count(4)
+    board["streams"][-1] = {**absent, "sensor": "tmp117", "state": "streaming"}
+    bridge.show(board)
+    expect(page.locator(".panel")).to_have_count(5)
+
+
 def test_a_warning_of_a_sensor_goes_when_it_streams_again(bridge: FakeBridge, open_page: OpenPage) -> None:
     page = open_page()
     board = show_board(bridge, page)

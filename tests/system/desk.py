@@ -6,7 +6,7 @@ Nothing here waits for the wall clock, so what a test sees is the same on every 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -40,10 +40,16 @@ class Desk:
 
     @classmethod
     def with_board(
-        cls, name: str = "nucleo_f411re", motion: Motion | None = None, *, seed: int = 1, noise: bool = False
+        cls,
+        name: str = "nucleo_f411re",
+        motion: Motion | None = None,
+        *,
+        seed: int = 1,
+        noise: bool = False,
+        parts: Sequence[str] = ("mpu6050",),
     ) -> Desk:
         """Switch a board on."""
-        board = VirtualBoard(elf_path(name), board=name, motion=motion, seed=seed, noise=noise)
+        board = VirtualBoard(elf_path(name), board=name, motion=motion, seed=seed, noise=noise, parts=parts)
         return cls(board, Session("sim:desk", wall_ns=WALL_NS, monotonic_ns=0))
 
     @property

@@ -241,8 +241,14 @@ class StreamTrack:
             generation=newest.generation,
             epoch=0 if self._epoch is None else self._epoch,
             group_delay_us=newest.group_delay_us,
-            state=self.state,
+            state=self._state_beside(newest.message.sensor),
         )
+
+    def _state_beside(self, sensor: str) -> str:
+        """What HEALTH said last; of an absence the descriptor knows more: it names the part, or none."""
+        if not sensor:
+            return "absent"
+        return "streaming" if self.state == "absent" else self.state
 
     def _widen(self, index: int) -> int:
         return index if self._epoch is None and not self.run.since_boot else widen(index, self._next_index, _U32)

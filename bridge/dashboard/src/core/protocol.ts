@@ -18,7 +18,7 @@ export interface StreamInfo {
   readonly rateHz: number;
   readonly measuredRateHz: number | null;
   readonly fields: readonly FieldInfo[];
-  /** `streaming`, `stopped`, `missing`, `failing`, or empty where the server does not say. */
+  /** `streaming`, `stopped`, `missing`, `failing`, `absent` (optional, never found), or empty where the server does not say. */
   readonly state: string;
 }
 

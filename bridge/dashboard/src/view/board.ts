@@ -24,6 +24,11 @@ export function freeze(device: DeviceModel, edge: number): Frozen {
   return { edge, rings: new Map([...device.streams].map(([name, stream]) => [name, stream.ring.copy()])) };
 }
 
+/** Streams whose sensor is there or should be: an optional one that was never found is not worth a plot. */
+function fitted(device: DeviceModel): readonly StreamModel[] {
+  return [...device.streams.values()].filter((stream) => stream.state !== 'absent');
+}
+
 /** One device: who it is, how it does, and a plot for each unit of each of its streams. */
 export class Board {
   readonly element: HTMLElement;
@@ -42,7 +47,7 @@ export class Board {
   constructor(device: DeviceModel, context: PanelContext) {
     this.device = device;
     this.#structure = structure(device);
-    const streams = [...device.streams.values()];
+    const streams = fitted(device);
     this.#streams = streams;
     this.panels = streams.flatMap((stream) => groupByUnit(stream.fields).map((group) => new Panel(stream, group, context)));
     const wide = this.panels.filter((panel) => panel.group.fields.length > 1);
@@ -69,7 +74,7 @@ export class Board {
 
   /** Whether this is the board of `device` and all its streams are drawn with the fields they have now. */
   shows(device: DeviceModel): boolean {
-    const streams = [...device.streams.values()];
+    const streams = fitted(device);
     const same = streams.length === this.#streams.length && streams.every((stream, i) => stream === this.#streams[i]);
     return this.device === device && same && this.#structure === structure(device);
   }
