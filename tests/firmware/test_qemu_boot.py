@@ -128,6 +128,18 @@ def test_a_crash_is_recorded_and_reported_by_the_next_boot(qemu: Qemu, elf: Path
     assert third.reset_cause != RESET_FAULT  # the record is not fresh any more
 
 
+@pytest.mark.parametrize("target", [0, 0x2000_1000], ids=["NULL", "RAM"])
+def test_a_jump_to_where_no_code_is_is_refused_by_the_mpu(qemu: Qemu, target: int) -> None:
+    """QEMU's own model of the MPU, PM0214 4.4.11: IACCVIOL."""
+    qemu.wait_for(messages.Hello)
+    mark = len(qemu.received)
+    qemu.crash(PC, target)
+    assert qemu.wait_for(messages.Hello, after=mark).reset_cause == RESET_FAULT
+    fault = qemu.wait_for(messages.Fault, after=mark)
+    assert fault.pc == target
+    assert fault.cfsr == 1
+
+
 def test_a_failed_assert_takes_the_same_path(qemu: Qemu, elf: Path) -> None:
     qemu.wait_for(messages.Hello)
     mark = len(qemu.received)
@@ -140,8 +152,8 @@ def test_a_stack_overflow_is_recorded_too(qemu: Qemu, elf: Path) -> None:
     first = qemu.wait_for(messages.Health)
     assert first.stack_free > 0
     mark = len(qemu.received)
-    qemu.crash(SP, symbol(elf, "stack_start") + 8)  # the next interrupt has no room: below lies no memory
+    qemu.crash(SP, symbol(elf, "stack_start") + 8)  # the next interrupt has no room: below lies the guard
     assert qemu.wait_for(messages.Hello, after=mark).reset_cause == RESET_FAULT
     fault = qemu.wait_for(messages.Fault, after=mark)
     assert fault.sp < symbol(elf, "stack_start")
-    assert fault.cfsr != 0
+    assert fault.cfsr & 1 << 4  # MSTKERR, PM0214 4.4.11

@@ -59,6 +59,8 @@ class Rcc(Peripheral):
         self._time, self._bus, self._part = time, bus, part
         self.hse_hz = hse_hz
         self._ready_ps: dict[str, int] = {"hsi": 0}
+        self.dead: set[str] = set()
+        """Oscillators that never get ready: `hse`, `pll`."""
         self.hclk_hz = self.pclk1_hz = self.pclk2_hz = HSI_HZ
         self._gates: dict[tuple[int, int], list[Peripheral]] = {}
         self.voltage_scale: Callable[[], int] = lambda: 1
@@ -114,7 +116,7 @@ class Rcc(Peripheral):
 
     def _ready(self, oscillator: str) -> bool:
         at = self._ready_ps.get(oscillator)
-        return at is not None and self._time.now_ps >= at
+        return oscillator not in self.dead and at is not None and self._time.now_ps >= at
 
     def _switch(self, oscillator: str, on: bool) -> None:
         if not on:
