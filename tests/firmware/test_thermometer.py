@@ -154,6 +154,16 @@ def test_a_sample_is_the_end_of_its_conversion_and_its_delay_the_middle(bench: B
         assert time_us - bench.delay_us == pytest.approx(felt_us, abs=6_000)
 
 
+def test_a_result_from_before_the_settings_is_not_taken_for_a_new_one(bench: Bench) -> None:
+    """The board has restarted, the thermometer has not: its flag of a new result is set."""
+    device = bench.tmp117()
+    device._ambient_c = lambda t: 10 * t
+    bench.clock.pass_ms(1900)
+    told = bench.run(1)
+    time_us, raw = samples(told)[0]
+    assert time_us - bench.delay_us == pytest.approx(raw * 0.0078125 / 10 * 1e6, abs=6_000)
+
+
 @pytest.mark.parametrize("error", [-0.125, 0.125])
 def test_the_clock_of_a_tmp117_may_be_off(bench: Bench, error: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """SNOSD82D 6.5: a conversion takes 13 to 17.5 ms."""
