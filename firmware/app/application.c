@@ -158,6 +158,10 @@ static void handle_commands(uint64_t now_us)
         commands_handle(&app.commands, frame->type, frame->payload, frame->payload_size, received_us, now_us);
     }
     commands_poll(&app.commands, now_us);
+    if (app.commands.clear_wanted) {
+        app.commands.clear_wanted = false;
+        health_clear(&app.health, &sources);
+    }
     if (app.commands.health_wanted) {
         app.commands.health_wanted = false;
         health_report(&app.health, &sources, now_us);

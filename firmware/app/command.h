@@ -48,8 +48,8 @@ struct pending {
     const void *subject;   /* NULL: all of the board */
     uint16_t request;
     uint8_t command;
-    uint8_t stream; /* for finish(), as it likes */
-    uint8_t field;
+    uint8_t stream; /* both for finish(), as it likes */
+    uint32_t value;
     uint32_t args_check; /* CRC of the arguments: a repetition has the same */
     uint64_t deadline_us;
 };
@@ -60,7 +60,7 @@ WARN_UNUSED bool command_may_wait(const struct commands *commands, const void *s
 
 /* Puts the answer off; COMMAND_LATER. command_may_wait() held. */
 uint8_t command_later(struct commands *commands, const struct request *request, const void *subject,
-                      command_finish finish, uint8_t stream, uint8_t field);
+                      command_finish finish, uint8_t stream, uint32_t value);
 
 /* The board is about to go: what is pending ends at the next look, and nothing more is put off. */
 void command_close(struct commands *commands, uint64_t now_us);
@@ -74,6 +74,10 @@ uint8_t command_get_health(struct commands *commands, const struct request *requ
 uint8_t command_reset(struct commands *commands, const struct request *request, struct answer *answer);
 uint8_t command_enter_bootloader(struct commands *commands, const struct request *request,
                                  struct answer *answer);
+uint8_t command_clear_counters(struct commands *commands, const struct request *request,
+                               struct answer *answer);
+uint8_t command_acknowledge_fault(struct commands *commands, const struct request *request,
+                                  struct answer *answer);
 
 /* commands_line.c */
 uint8_t command_set_baud(struct commands *commands, const struct request *request, struct answer *answer);
@@ -87,5 +91,10 @@ uint8_t command_restore_configuration(struct commands *commands, const struct re
 /* commands_streams.c: the stream exists */
 uint8_t command_get_rate(struct commands *commands, const struct request *request, struct answer *answer);
 uint8_t command_set_rate(struct commands *commands, const struct request *request, struct answer *answer);
+uint8_t command_set_range(struct commands *commands, const struct request *request, struct answer *answer);
+uint8_t command_enable_stream(struct commands *commands, const struct request *request,
+                              struct answer *answer);
+uint8_t command_set_latency(struct commands *commands, const struct request *request, struct answer *answer);
+uint8_t command_self_test(struct commands *commands, const struct request *request, struct answer *answer);
 
 #endif

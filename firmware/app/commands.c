@@ -13,6 +13,12 @@ static const struct {
     [TP_COMMAND_SET_RATE] = {command_set_rate, TP_SET_RATE_ARGS_SIZE, ABOUT_A_STREAM},
     [TP_COMMAND_GET_HEALTH] = {command_get_health, 0, 0},
     [TP_COMMAND_RESET] = {command_reset, 0, 0},
+    [TP_COMMAND_SET_RANGE] = {command_set_range, TP_SET_RANGE_ARGS_SIZE, ABOUT_A_STREAM},
+    [TP_COMMAND_ENABLE_STREAM] = {command_enable_stream, TP_ENABLE_STREAM_ARGS_SIZE, ABOUT_A_STREAM},
+    [TP_COMMAND_SET_LATENCY] = {command_set_latency, TP_SET_LATENCY_ARGS_SIZE, ABOUT_A_STREAM},
+    [TP_COMMAND_SELF_TEST] = {command_self_test, TP_SELF_TEST_ARGS_SIZE, ABOUT_A_STREAM},
+    [TP_COMMAND_CLEAR_COUNTERS] = {command_clear_counters, 0, 0},
+    [TP_COMMAND_ACKNOWLEDGE_FAULT] = {command_acknowledge_fault, TP_ACKNOWLEDGE_FAULT_ARGS_SIZE, 0},
     [TP_COMMAND_SET_BAUD] = {command_set_baud, TP_SET_BAUD_ARGS_SIZE, 0},
     [TP_COMMAND_ENTER_BOOTLOADER] = {command_enter_bootloader, 0, 0},
     [TP_COMMAND_SAVE_CONFIGURATION] = {command_save_configuration, 0, 0},
@@ -53,7 +59,7 @@ static uint32_t check_of(const struct request *request)
 }
 
 uint8_t command_later(struct commands *commands, const struct request *request, const void *subject,
-                      command_finish finish, uint8_t stream, uint8_t field)
+                      command_finish finish, uint8_t stream, uint32_t value)
 {
     struct pending *place = commands->pending;
     while (place->finish != NULL) {
@@ -66,7 +72,7 @@ uint8_t command_later(struct commands *commands, const struct request *request, 
         .request = request->id,
         .command = request->command,
         .stream = stream,
-        .field = field,
+        .value = value,
         .args_check = check_of(request),
         .deadline_us = request->now_us + COMMAND_LIMIT_US,
     };

@@ -19,9 +19,11 @@ struct commands {
     struct line *line;
     struct configuration *configuration; /* set by the owner */
     uint32_t line_bits;                  /* what the line carries in a second */
-    bool health_wanted;                  /* set by get_health; the owner clears it */
-    bool reset_wanted;                   /* set by reset, when the answer is queued */
-    bool bootloader_wanted;              /* that reset leads into the ROM's bootloader */
+    /* set by commands, for the application; it clears the first two */
+    bool health_wanted;
+    bool clear_wanted;
+    bool reset_wanted;      /* the answer is queued */
+    bool bootloader_wanted; /* that reset leads into the ROM's bootloader */
     uint32_t refused_length;
     uint32_t refused_type;
 

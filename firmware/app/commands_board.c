@@ -1,6 +1,7 @@
 /* Commands about the board as a whole. */
 #include "app/command.h"
 #include "app/commands.h"
+#include "hal/fault.h"
 
 uint8_t command_ping(struct commands *commands, const struct request *request, struct answer *answer)
 {
@@ -46,4 +47,28 @@ uint8_t command_enter_bootloader(struct commands *commands, const struct request
     }
     commands->bootloader_wanted = true;
     return command_reset(commands, request, answer);
+}
+
+uint8_t command_clear_counters(struct commands *commands, const struct request *request,
+                               struct answer *answer)
+{
+    (void)request;
+    (void)answer;
+    commands->clear_wanted = true;
+    return TP_STATUS_OK;
+}
+
+uint8_t command_acknowledge_fault(struct commands *commands, const struct request *request,
+                                  struct answer *answer)
+{
+    (void)commands;
+    (void)answer;
+    struct tp_acknowledge_fault_args args;
+    bool read = tp_acknowledge_fault_args_read(&args, request->args, request->size);
+    ASSERT(read);
+    const struct hal_fault *record = hal_fault_record();
+    if (record != NULL && record->boot_id == args.boot_id) {
+        hal_fault_forget();
+    }
+    return TP_STATUS_OK; /* the record of another boot than that stays: it was not what the host has read */
 }

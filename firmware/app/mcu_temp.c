@@ -66,12 +66,18 @@ static enum sensor_change set_rate(struct sensor *sensor, uint8_t which, uint32_
     return SENSOR_CHANGE_DONE;
 }
 
+static int16_t temperature(const struct sensor *sensor)
+{
+    return mcu_temp_cdegc((const struct mcu_temp *)sensor);
+}
+
 static const struct sensor_ops ops = {
     .poll = poll,
     .state = state,
     .rate_range = rate_range,
     .nearest_rate = nearest_rate,
     .set_rate = set_rate,
+    .temperature = temperature,
 };
 
 /* degC by raw through (16 * TS_CAL1, 30 degC) and (16 * TS_CAL2, 110 degC). */

@@ -20,6 +20,8 @@
 #define SAMPLER_FAST_MHZ        500000u /* from this rate on the shorter default bound holds */
 #define SAMPLER_FAST_LATENCY_US 20000u
 #define SAMPLER_SLOW_LATENCY_US 50000u
+#define SAMPLER_LATENCY_MIN_US  1000u /* that a host may ask for */
+#define SAMPLER_LATENCY_MAX_US  1000000u
 
 /* A batch as it lies in its slot; the samples follow the struct, aligned to 4. */
 struct batch {

@@ -189,6 +189,8 @@ static void send_health(struct telemetry *telemetry)
 {
     telemetry->health.streams =
         (struct tp_stream_health_list){.items = telemetry->stream_health, .count = STREAMS};
+    telemetry->health.sensors = (struct tp_sensor_health_list){.items = telemetry->sensor_health,
+                                                               .count = telemetry->sensor_health_count};
     send_payload(telemetry, TP_MESSAGE_HEALTH,
                  tp_health_write(telemetry->payload, TELEMETRY_PAYLOAD, &telemetry->health));
 }
@@ -268,8 +270,10 @@ static bool send_description(struct telemetry *telemetry)
     }
     if (telemetry->fault_due) {
         telemetry->fault_due = false;
-        send_fault(telemetry);
-        return true;
+        if (hal_fault_record() != NULL) { /* the host may have acknowledged it since */
+            send_fault(telemetry);
+            return true;
+        }
     }
     return false;
 }

@@ -31,7 +31,8 @@
  * line. */
 #define TELEMETRY_WAITING TP_ENCODED_SIZE(TP_SAMPLES_SIZE + SAMPLER_BATCH_BYTES)
 #define TELEMETRY_ANSWERS 8u
-#define TELEMETRY_RESULT  (TP_PING_RESULT_SIZE) /* longest result */
+/* longest result */
+#define TELEMETRY_RESULT  (TP_SELF_TEST_RESULT_SIZE + SENSOR_FIELDS_MAX * TP_SELF_TEST_FIELD_SIZE)
 #define TELEMETRY_PAYLOAD 384u /* longest payload but SAMPLES: STREAM of a sensor with some ten fields */
 
 /* The answer to one command. */
@@ -73,6 +74,8 @@ struct telemetry {
     uint8_t next_stream;  /* whose batch comes first: round robin */
     struct tp_health health;
     struct tp_stream_health stream_health[STREAMS];
+    struct tp_sensor_health sensor_health[STREAMS];
+    uint8_t sensor_health_count;
     uint8_t payload[TELEMETRY_PAYLOAD];
 };
 
@@ -82,7 +85,7 @@ void telemetry_init(struct telemetry *telemetry, struct streams *streams, struct
 /* HELLO, every STREAM, FAULT if there is one. */
 void telemetry_describe(struct telemetry *telemetry);
 
-/* The HEALTH to send; its list of streams is telemetry->stream_health. */
+/* The HEALTH to send; its lists are telemetry->stream_health and ->sensor_health. */
 void telemetry_health(struct telemetry *telemetry, const struct tp_health *health);
 
 /* Whether there is room for another answer: commands_can_take() keeps it. */

@@ -29,6 +29,75 @@ def test_health_carries_the_uarts_counters(board: HostBoard) -> None:
     assert (health.rx_overrun, health.rx_framing, health.rx_noise) == (3, 4, 5)
 
 
+def test_health_carries_the_buses_counters(board: HostBoard) -> None:
+    board.ask("i2c 3 4 5 6")
+    health = board.health()
+    assert (health.bus_nack, health.bus_error, health.bus_timeout, health.bus_recoveries) == (3, 4, 5, 6)
+
+
+def test_bytes_that_find_the_receive_ring_full_are_counted(board: HostBoard) -> None:
+    board.send(b"\1" * 3000 + b"\0")
+    board.send(b"\0")
+    assert board.health().rx_dropped > 0
+
+
+def test_lines_of_the_log_without_room_are_counted(board: HostBoard) -> None:
+    board.line_blocked = True
+    for _ in range(40):  # the sensor comes and goes, and each time there is a line about it
+        board.imu_status = NACK
+        board.run(1.5)
+        board.imu_status = OK
+        board.run(1.5)
+    board.line_blocked = False
+    board.run(0.5)
+    assert board.health().dropped_messages > 0
+
+
+def test_cleared_counters_count_from_there_and_the_streams_keep_theirs(streaming: HostBoard) -> None:
+    streaming.imu_status = NACK
+    streaming.run(0.02)
+    streaming.imu_status = OK
+    streaming.ask("uart 3 4 5")
+    before = streaming.health()
+    assert before.bus_nack > 0
+    assert streaming.call("clear_counters").status == 0
+    after = streaming.health()
+    assert (after.rx_overrun, after.rx_framing, after.rx_noise, after.bus_nack) == (0, 0, 0, 0)
+    assert after.streams[0].lost_bus >= before.streams[0].lost_bus > 0
+    streaming.ask("uart 3 4 7")
+    assert streaming.health().rx_noise == 2
+
+
+def test_health_says_what_is_known_of_the_sensors_that_are_there(streaming: HostBoard) -> None:
+    streaming.run(1)
+    sensors = {entry.stream: entry for entry in streaming.health().sensors}
+    assert sensors[2].temperature_cdegc == streaming.health().mcu_cdegc
+    streaming.imu_status = NACK
+    streaming.run(1)
+    assert 0 not in {entry.stream for entry in streaming.health().sensors}
+
+
+def test_a_disabled_stream_is_stopped_and_its_index_stands_still(streaming: HostBoard) -> None:
+    streaming.call("enable_stream", stream=0, enabled=0)
+    before = streaming.health().streams[0]
+    assert before.state == messages.StreamState.STOPPED
+    streaming.run(0.5)
+    assert streaming.health().streams[0] == before
+    streaming.call("enable_stream", stream=0, enabled=1)
+    streaming.run(0.5)
+    assert streaming.health().streams[0].next_index == pytest.approx(before.next_index + 500, abs=20)
+
+
+def test_an_acknowledged_fault_is_not_sent_any_more(board: HostBoard) -> None:
+    board.ask("fault 77")
+    for boot_id, faults in ((76, 1), (77, 0), (77, 0)):
+        assert board.call("acknowledge_fault", boot_id=boot_id).status == 0
+        mark = len(board.received)
+        board.call("describe")
+        board.run(0.05)
+        assert sum(isinstance(m, messages.Fault) for m in board.received[mark:]) == faults
+
+
 def test_index_and_losses_of_health_account_for_every_sample(streaming: HostBoard) -> None:
     for status in (NACK, OK, NACK, OK):
         streaming.imu_status = status

@@ -15,6 +15,8 @@
  *     refuse 0|1                transfers cannot be started
  *     uart OVERRUN FRAMING NOISE  set the error counters
  *     flash PATH                before boot: the configuration slots are in this file
+ *     i2c NACK BUS TIMEOUT RECOVERIES  likewise
+ *     fault BOOT_ID             keep a crash record of that boot (not 0)
  *     nothing                   just the state
  *
  * Every command ends with the main loop running until no event is left, and answers
@@ -77,6 +79,7 @@ static struct {
     bool flash_made;
     uint32_t flash[HAL_NVSTORE_SLOTS][HAL_NVSTORE_WORDS];
     char flash_path[1024];
+    struct hal_fault fault;
 } board;
 
 /* ---- the HAL */
@@ -166,7 +169,11 @@ void hal_fault_start(uint32_t boot_id)
 }
 const struct hal_fault *hal_fault_record(void)
 {
-    return NULL;
+    return board.fault.boot_id != 0 ? &board.fault : NULL;
+}
+void hal_fault_forget(void)
+{
+    board.fault.boot_id = 0;
 }
 bool hal_fault_is_fresh(void)
 {
@@ -460,6 +467,7 @@ static void execute(const char *line)
     unsigned a;
     unsigned b;
     unsigned c;
+    unsigned d;
     unsigned long long us;
     int at = 0;
     unsigned bus = strncmp(line, "spi ", 4) == 0 ? SPI : I2C;
@@ -503,6 +511,10 @@ static void execute(const char *line)
         board.refuse[bus] = a != 0;
     } else if (sscanf(line, "uart %u %u %u", &a, &b, &c) == 3) {
         board.uart_errors = (struct hal_uart_errors){.overrun = a, .framing = b, .noise = c};
+    } else if (sscanf(line, "i2c %u %u %u %u", &a, &b, &c, &d) == 4) {
+        board.bus_errors = (struct hal_i2c_errors){.nack = a, .bus = b, .timeout = c, .recoveries = d};
+    } else if (sscanf(line, "fault %u", &a) == 1) {
+        board.fault = (struct hal_fault){.boot_id = a, .cause = 3, .pc = 0x08004242};
     } else if (strncmp(line, "nothing", 7) != 0) {
         fprintf(stderr, "no such command: %s", line);
         exit(2);
