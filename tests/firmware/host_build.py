@@ -43,12 +43,12 @@ SOURCES: dict[str, list[Path | str]] = {
         HARNESS / "thermometer.c",
     "commands": [
         *sorted((FIRMWARE / "app").glob("commands*.c")),
-        *(FIRMWARE / "app" / f"{name}.c" for name in ("budget", "log", "sampler", "streams", "telemetry")),
+        *(FIRMWARE / "app" / f"{name}.c" for name in ("budget", "line", "log", "sampler", "streams", "telemetry")),
         *sorted((FIRMWARE / "lib").glob("*.c")),
         *sorted(PROTOCOL.glob("*.c")),
         HARNESS / "commands.c",
         # commands that need more of a board than this are not tried here
-        "-Wl,--unresolved-symbols=ignore-all",
+        "-Wl,--unresolved-symbols=ignore-all,-z,now",
     ],
     "modules": [
         FIRMWARE / "app" / "line.c",

@@ -35,12 +35,6 @@ def test_health_carries_the_buses_counters(board: HostBoard) -> None:
     assert (health.bus_nack, health.bus_error, health.bus_timeout, health.bus_recoveries) == (3, 4, 5, 6)
 
 
-def test_bytes_that_find_the_receive_ring_full_are_counted(board: HostBoard) -> None:
-    board.send(b"\1" * 3000 + b"\0")
-    board.send(b"\0")
-    assert board.health().rx_dropped > 0
-
-
 def test_lines_of_the_log_without_room_are_counted(board: HostBoard) -> None:
     board.line_blocked = True
     for _ in range(40):  # the sensor comes and goes, and each time there is a line about it

@@ -58,6 +58,7 @@ static struct log lines;
 static struct streams streams;
 static struct sensor_sink sink;
 static struct telemetry telemetry;
+static struct line uart;
 static struct commands commands;
 static struct fake fakes[SENSORS];
 static alignas(8) uint8_t slots[STREAMS][SLOTS * SAMPLER_SLOT(SAMPLER_BATCH_BYTES)];
@@ -270,7 +271,8 @@ static void init(uint32_t line_bits)
         streams_bind(&streams, i, &fakes[i == 0 ? 0 : i - 1].sensor, 0, slots[i], SLOTS, SAMPLER_BATCH_BYTES);
     }
     telemetry_init(&telemetry, &streams, &lines, (struct identity){.baud = line_bits});
-    commands_init(&commands, &telemetry, &streams, line_bits);
+    line_init(&uart, line_bits);
+    commands_init(&commands, &telemetry, &streams, &uart);
 }
 
 /* The line takes everything at once. */
