@@ -9,7 +9,7 @@ from telemetry_protocol import Decoder, Frame, Message, messages
 
 DONE, PENDING, BUSY, FAILED = range(4)  # enum sensor_change
 LIMIT_US = 1_500_000  # COMMAND_LIMIT_US
-STREAMS = 3
+STREAMS = 4
 
 
 class Shown(NamedTuple):

@@ -41,6 +41,7 @@ SOURCES: dict[str, list[Path | str]] = {
     "thermometer": [
         *(FIRMWARE / "drivers" / f"{name}.c" for name in ("thermometer", "tmp117", "lm75")),
         HARNESS / "thermometer.c",
+    ],
     "commands": [
         *sorted((FIRMWARE / "app").glob("commands*.c")),
         *(FIRMWARE / "app" / f"{name}.c" for name in ("budget", "line", "log", "sampler", "streams", "telemetry")),
