@@ -46,6 +46,11 @@ firmware: ## build the firmware for every board and hold its size against the bu
 	    cmake --preset $$board --log-level=WARNING >/dev/null && cmake --build --preset $$board || exit 1; done
 	@$(BIN)/python tools/check_size.py
 
+flash: ## put the firmware on a board through its ST-LINK (BOARD=nucleo_f411re)
+	@tools/setup.sh demo
+	@PATH="$(abspath $(BIN)):$$PATH"; $(if $(filter $(BOARD),$(BOARDS)),cd firmware && cmake --preset $(BOARD) --log-level=WARNING >/dev/null && cmake --build --preset $(BOARD))
+	@$(BIN)/python tools/flash.py $(BOARD) $(ARGS)
+
 bench: setup ## measure everything, write docs/benchmarks.json and docs/benchmarks.md (ARGS="wire decode" for some)
 	@$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[bench]'
 	@$(BIN)/python -m bench $(ARGS)
@@ -55,4 +60,4 @@ clean: ## remove everything that was built; the Python environment too
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test lint firmware bench clean
+.PHONY: help setup demo test lint firmware flash bench clean
