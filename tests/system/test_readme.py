@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from system.processes import bridge
+from telemetry_bridge.cli import parser
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,8 +38,15 @@ def test_every_file_that_the_readme_links_to_is_there() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_every_command_of_the_readme_is_understood() -> None:
+    commands = re.findall(r"`(telemetry-bridge [^`]+)`", README)
+    assert {command.split()[1] for command in commands} >= {"demo", "run", "flash", "resume", "ports", "monitor"}
+    for command in commands:
+        parser().parse_args(command.split()[1:])
+
+
 def test_every_make_command_of_the_readme_exists() -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     commands = set(re.findall(r"(?:`|^    )make ([a-z]+)", README, re.MULTILINE))
-    assert commands >= {"demo", "test", "firmware", "help"}
+    assert commands >= {"demo", "test", "firmware", "flash", "help"}
     assert commands <= set(targets)
