@@ -17,13 +17,15 @@ from typing import Any, Self
 from telemetry_bridge.errors import CommandError, LinkError, LinkLost
 from telemetry_bridge.events import CommandDone, DeviceChanged, DeviceState, Event
 from telemetry_bridge.hub import Hub
-from telemetry_bridge.link import Link, SourceFactory, create, list_ports
+from telemetry_bridge.link import Link, RatedLink, SourceFactory, create, list_ports
 from telemetry_bridge.server import Server
-from telemetry_bridge.session import Handshake, Session
+from telemetry_bridge.session import DEFAULT_BAUD, Handshake, Session
 from telemetry_bridge.sim import SimulatedDevice
 
 HELLO_TIMEOUT_S = 3.0
 """How long a port may stay open without a HELLO before it is said not to be a board."""
+GARBAGE_TIMEOUT_S = 7.0
+"""The same where bytes come: a board that another bridge left at a high rate is back at its default after 5 s."""
 RETRY_FIRST_S = 0.1
 RETRY_LONGEST_S = 2.0
 
@@ -40,10 +42,11 @@ class _Released(Exception):
 class Line:
     """One link and its session: opened, kept moving, and opened again whenever it was lost."""
 
-    def __init__(self, link: Link, hub: Hub, owners: dict[str, Line]) -> None:
+    def __init__(self, link: Link, hub: Hub, owners: dict[str, Line], baud: int | None = None) -> None:
         """Prepare.
 
         Args:
+            baud: rate that the board is asked for when it is there; None: the one that the link is opened at.
             owners: which line has which device; shared by the lines of a bridge.
         """
         self._link = link
@@ -56,6 +59,8 @@ class Line:
             unix_anchor=lambda: time.time_ns() - time.monotonic_ns(),
             is_taken=lambda device: owners.setdefault(device, self) is not self,
             first_epoch=int(time.time()),  # no epoch of this process has the number of an earlier one's
+            baud=link.baud if isinstance(link, RatedLink) else DEFAULT_BAUD,
+            wanted_baud=baud,
         )
         self._wake = asyncio.Event()
         self._answers: dict[int, asyncio.Future[CommandDone]] = {}
@@ -207,12 +212,24 @@ class Line:
                     await self._wake.wait()
 
     async def _send(self) -> None:
+        link, baud = self._link, self._session.baud
+        if isinstance(link, RatedLink) and link.baud != baud:
+            try:
+                await link.set_baud(baud)
+            except LinkError as error:  # the board goes back by itself, and the session with it
+                self._explain(str(error))
         data = self._session.take_output()
         if data:
             await self._link.write(data)
 
     async def _expect_hello(self) -> None:
         await asyncio.sleep(HELLO_TIMEOUT_S)
+        if (
+            not self._greeted
+            and self._session.handshake is Handshake.WAITING_GARBAGE
+            and not self._session.stats.frames
+        ):
+            await asyncio.sleep(GARBAGE_TIMEOUT_S - HELLO_TIMEOUT_S)
         if not self._greeted:
             if not self._online.is_set():
                 raise LinkError(self._why_no_hello())
@@ -275,14 +292,20 @@ class Bridge:
         ports: URIs of the links.
         http_port: of page and WebSocket, 0 for a free one, None for no server.
         allowed_origins: other web origins that may read the sensors.
+        baud: rate that the boards are asked for; None: their default.
     """
 
     def __init__(
-        self, ports: Sequence[str], *, http_port: int | None = 8765, allowed_origins: Sequence[str] = ()
+        self,
+        ports: Sequence[str],
+        *,
+        http_port: int | None = 8765,
+        allowed_origins: Sequence[str] = (),
+        baud: int | None = None,
     ) -> None:
         self.hub = Hub()
         owners: dict[str, Line] = {}
-        self._lines = [Line(create(port, sources=SOURCES), self.hub, owners) for port in ports]
+        self._lines = [Line(create(port, sources=SOURCES), self.hub, owners, baud) for port in ports]
         for line in self._lines:
             self.hub.ports.add(line)
         self._server = (

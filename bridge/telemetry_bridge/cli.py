@@ -25,12 +25,13 @@ examples:
   telemetry-bridge ports                        which serial ports there are
   telemetry-bridge run --port auto              find the board, serve http://localhost:8765
   telemetry-bridge run --port /dev/ttyACM0      this port, at 921600 baud
+  telemetry-bridge run --port auto --baud 2000000   open at 921600, then change board and port to 2000000
   telemetry-bridge run --port tcp:localhost:4000
   telemetry-bridge monitor --port auto          live values in this terminal, no server
   telemetry-bridge flash --port /dev/ttyUSB0 firmware.elf
 
 ports:
-  serial:/dev/ttyACM0[?baud=921600], or just /dev/ttyACM0 or COM3
+  serial:/dev/ttyACM0[?baud=921600], or just /dev/ttyACM0 or COM3; this rate is that of the board after a reset
   tcp:HOST:PORT
   sim:[?rate=1000&seed=1]                       the simulated board
   auto                                          every serial port is asked; the first board that answers is taken
@@ -44,6 +45,13 @@ def _seconds(text: str) -> float:
         if 0 < float(text) < float("inf"):
             return float(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+
+
+def _baud(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if 115_200 <= int(text) <= 3_000_000:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a rate from 115200 to 3000000 baud")
 
 
 def _port_number(text: str) -> int:
@@ -82,6 +90,12 @@ def parser() -> argparse.ArgumentParser:
 
     source = argparse.ArgumentParser(add_help=False)
     source.add_argument("--port", required=True, metavar="URI|auto", help="where the board is; see 'ports' below")
+    source.add_argument(
+        "--baud",
+        type=_baud,
+        metavar="RATE",
+        help="change the line to this rate, 115200 to 3000000, once the board is there (default: leave it)",
+    )
 
     def add(name: str, text: str, *parents: argparse.ArgumentParser) -> None:
         commands.add_parser(
@@ -169,11 +183,16 @@ async def _serve(args: argparse.Namespace) -> None:
     if port == "auto":
         port = await find_board()
     if args.command == "monitor":
-        async with Bridge([port], http_port=None) as bridge, LiveValues(bridge.hub) as display:
+        async with Bridge([port], http_port=None, baud=args.baud) as bridge, LiveValues(bridge.hub) as display:
             await _until_one_fails(bridge, display)
     else:
         async with (
-            Bridge([port], http_port=args.http_port, allowed_origins=args.allow_origin) as bridge,
+            Bridge(
+                [port],
+                http_port=args.http_port,
+                allowed_origins=args.allow_origin,
+                baud=getattr(args, "baud", None),  # `demo` has none
+            ) as bridge,
             StatusLine(bridge.hub, bridge.url) as display,
         ):
             await _until_one_fails(bridge, display)

@@ -84,11 +84,17 @@ class _Point:
         return (self.high - self.low + 1) // 2
 
 
+def _ns_per_byte(baud: int) -> float:
+    """8N1: ten bits a byte."""
+    return 10e9 / baud if baud > 0 else 0.0
+
+
 class DeviceClock:
     """Maps the time of one run of a device to the host's monotonic axis; the result never goes back and never jumps."""
 
     def __init__(self, baud: int) -> None:
-        self._ns_per_byte = 10e9 / baud if baud > 0 else 0.0  # 8N1: ten bits a byte
+        self._baud = baud
+        self._ns_per_byte = _ns_per_byte(baud)
         self._points: deque[_Point] = deque(maxlen=WINDOW)
         self._best: _Point | None = None
         self._drift = 0.0  # d(host - device) / d(device)
@@ -97,6 +103,12 @@ class DeviceClock:
         self._axis = _Axis()
         self.rejected = 0
         """Exchanges that contradicted themselves."""
+
+    def line_changed(self, baud: int) -> None:
+        """From now on the line has another rate, if it is one."""
+        if baud != self._baud:
+            self._baud = baud
+            self._ns_per_byte = _ns_per_byte(baud) if self._ns_per_byte else 0.0
 
     @property
     def known(self) -> bool:

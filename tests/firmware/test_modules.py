@@ -337,9 +337,9 @@ def test_the_line_changes_when_drained_keeps_what_is_proven_and_comes_home(
                 assert now_us >= proof_us if line.baud == before else now_us >= sure_us + SILENCE_US
                 fallen += line.baud == DEFAULT
             sure_us = now_us
-        elif state == PROVING and now_us >= proof_us:
-            assert line.state == LEAVING
-        elif state == STEADY and baud != DEFAULT and now_us >= sure_us + SILENCE_US:
+        elif (state == PROVING and now_us >= proof_us) or (
+            state == STEADY and baud != DEFAULT and now_us >= sure_us + SILENCE_US
+        ):
             assert line.state == LEAVING
         else:
             assert (line.state, line.baud) == (state, baud)

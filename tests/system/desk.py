@@ -29,6 +29,7 @@ class Desk:
 
     Attributes:
         cable: what happens to the bytes on their way to the host.
+        rated: the host's port has the rate that the session says, else whatever the board's is.
         events: every event so far.
     """
 
@@ -37,6 +38,7 @@ class Desk:
     hub: Hub = field(default_factory=Hub)
     cable: Callable[[bytes], bytes] = lambda data: data
     events: list[Event] = field(default_factory=list)
+    rated: bool = False
 
     @classmethod
     def with_board(
@@ -47,10 +49,12 @@ class Desk:
         seed: int = 1,
         noise: bool = False,
         parts: Sequence[str] = ("mpu6050",),
+        baud: int | None = None,
     ) -> Desk:
-        """Switch a board on."""
+        """Switch a board on; with `baud` that rate is wanted of it, and the host's port has its own rate."""
         board = VirtualBoard(elf_path(name), board=name, motion=motion, seed=seed, noise=noise, parts=parts)
-        return cls(board, Session("sim:desk", wall_ns=WALL_NS, monotonic_ns=0))
+        session = Session("sim:desk", wall_ns=WALL_NS, monotonic_ns=0, wanted_baud=baud)
+        return cls(board, session, rated=baud is not None)
 
     @property
     def now_ns(self) -> int:
@@ -98,6 +102,8 @@ class Desk:
         return self.command(name, **args)
 
     def _step(self) -> None:
+        if self.rated:
+            self.board.uart.host_baud = self.session.baud
         self.board.uart.send(self.session.take_output())
         self.board.run(STEP_S)
         self._publish(self.session.receive(self.cable(self.board.uart.take()), self.now_ns))

@@ -77,7 +77,7 @@ class Client:
                 self.epoch[told["subscription"]["sub"]] = told["subscription"]["epoch"]
             case "epoch":
                 self.epoch[told["sub"]] = told["epoch"]
-            case "gap":
+            case "gap" if told["count"] is not None:  # else: the end of an epoch that nobody saw
                 self._account(told["sub"], told["index"], told["count"])
                 self.missing += told["count"]
             case _:
@@ -138,6 +138,35 @@ def test_set_rate_by_a_subscriber_takes_effect(tmp_path: Path) -> None:
 
     with virtual_board(tmp_path) as board, bridge("run", "--port", board.port) as served:
         asyncio.run(watch(served))
+
+
+def test_the_line_gets_the_rate_that_is_asked_for_and_keeps_the_board_whatever_happens(tmp_path: Path) -> None:
+    """The terminal has a speed, and a board of another rate is garbage through it."""
+    with virtual_board(tmp_path) as board, bridge("run", "--port", board.port, "--baud", "2000000") as served:
+
+        async def watch() -> None:
+            async with client(served) as subscriber:
+                await subscriber.subscribe()
+                await subscriber.until(lambda: subscriber.received > 0)
+                (device,) = subscriber.devices
+
+                async def running_at(baud: int) -> None:
+                    await subscriber.until(lambda: subscriber.devices[device]["baud"] == baud)
+                    before = subscriber.received
+                    await subscriber.until(lambda: subscriber.received > before + 500)
+
+                await running_at(2_000_000)
+                answer = await subscriber.ask(op="command", device=device, name="set_baud", args={"baud": 1_000_000})
+                assert answer["ok"] is True, answer
+                await running_at(1_000_000)
+                assert subscriber.missing == 0
+                refused = await subscriber.ask(op="command", device=device, name="set_baud", args={"baud": 115_200})
+                assert refused["ok"] is False
+                assert "bit/s" in json.dumps(refused)
+                board.tell("reset pin")  # at its default rate now, and found there
+                await running_at(2_000_000)
+
+        asyncio.run(watch())
 
 
 def test_unplugging_resetting_and_noise_are_survived_and_said(tmp_path: Path) -> None:

@@ -53,6 +53,17 @@ def test_bytes_pass_unchanged_in_both_directions(pty_port: PtyPort) -> None:
     assert pty_port.dropped == 0
 
 
+def test_the_rate_that_a_client_sets_is_known(pty_port: PtyPort) -> None:
+    client = open_client(pty_port)
+    assert pty_port.baud is None
+    for constant, baud in ((termios.B2000000, 2_000_000), (termios.B115200, 115_200)):
+        attributes = termios.tcgetattr(client)
+        attributes[4] = attributes[5] = constant
+        termios.tcsetattr(client, termios.TCSANOW, attributes)
+        assert pty_port.baud == baud
+    os.close(client)
+
+
 def test_what_is_sent_with_nobody_listening_is_gone(pty_port: PtyPort) -> None:
     pty_port.write(b"before")
     client = open_client(pty_port)

@@ -1,7 +1,8 @@
 """Links move bytes and note when they came; they know nothing else. One thin file a transport, chosen by URI.
 
 =========================================  ====================================================================
-``serial:/dev/ttyACM0?baud=921600``        a serial port; a bare path (``/dev/ttyACM0``) or name (``COM3``) will do
+``serial:/dev/ttyACM0?baud=921600``        a serial port; a bare path (``/dev/ttyACM0``) or name (``COM3``) will do;
+                                           the rate is the one to open it at: the board's default
 ``tcp:HOST:PORT``                          a TCP socket, e.g. the virtual board or a serial-to-network adapter
 ``sim:?rate=1000&seed=1``                  bytes from a source that the caller hands in
 =========================================  ====================================================================
@@ -13,7 +14,7 @@ import time
 from collections.abc import Mapping
 
 from telemetry_bridge.errors import LinkError
-from telemetry_bridge.link.base import ByteSource, Clock, Link, PortInfo, SourceFactory
+from telemetry_bridge.link.base import ByteSource, Clock, Link, PortInfo, RatedLink, SourceFactory
 from telemetry_bridge.link.uri import LinkUri, parse_uri
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Link",
     "LinkUri",
     "PortInfo",
+    "RatedLink",
     "SourceFactory",
     "create",
     "list_ports",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 Clock: TypeAlias = Callable[[], int]
 """Monotonic nanoseconds."""
@@ -43,6 +43,23 @@ class Link(Protocol):
 
     async def close(self) -> None:
         """Let go of the transport. Never raises; closing twice does no harm."""
+
+
+@runtime_checkable
+class RatedLink(Protocol):
+    """A link whose end has a rate that can be changed while it is open; opened again it has the rate that was set."""
+
+    @property
+    def baud(self) -> int:
+        """The rate of this end."""
+
+    async def set_baud(self, baud: int) -> None:
+        """Change it.
+
+        Raises:
+            LinkLost: not open, or gone.
+            LinkError: this port cannot run at that rate; it keeps the one it has.
+        """
 
 
 class ByteSource(Protocol):

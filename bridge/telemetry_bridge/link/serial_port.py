@@ -52,6 +52,28 @@ class SerialLink:
         """The URI that names this link."""
         return self._uri.text
 
+    @property
+    def baud(self) -> int:
+        """The rate of the port, or the one to open it at."""
+        return self._baud
+
+    async def set_baud(self, baud: int) -> None:
+        """Change the rate; what is being sent or received right now may be damaged.
+
+        Raises:
+            LinkLost: not open, or unplugged.
+            LinkError: the port cannot run at that rate; it keeps the one it has.
+        """
+        port = self._open_port()
+        try:
+            port.set_baud(baud)
+        except ValueError:
+            port.set_baud(self._baud)
+            raise LinkError(f"{self.uri}: the port cannot run at {baud} baud") from None
+        except (serial.SerialException, OSError) as error:
+            raise LinkLost(f"{self.uri}: hung up: {error}") from None
+        self._baud = baud
+
     async def open(self) -> None:
         """Open and configure the port; what it had received before is thrown away.
 
@@ -210,6 +232,10 @@ class _Descriptor:
             self._stop_reading()
             self.inbox.end(f"{self._uri}: hung up; was the board unplugged?")
 
+    def set_baud(self, baud: int) -> None:
+        self._serial.baudrate = baud
+        _block_without_data(self._fd)  # pyserial has set VMIN again
+
     async def write(self, data: bytes) -> None:
         async with self._write_lock:
             try:
@@ -283,6 +309,9 @@ class _Thread:
     def _call_soon(self, function: object, *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody is left to tell
             self._loop.call_soon_threadsafe(function, *arguments)  # type: ignore[arg-type]
+
+    def set_baud(self, baud: int) -> None:
+        self._serial.baudrate = baud
 
     async def write(self, data: bytes) -> None:
         async with self._write_lock:

@@ -52,6 +52,8 @@ def result_data(done: CommandDone) -> dict[str, object]:
     if "needed" not in done.data or "available" not in done.data:
         return dict(done.data)
     needed, available = done.data["needed"], done.data["available"]
+    if done.status == "bad_argument" and done.name == "set_baud":
+        return {"min_baud": needed, "max_baud": available}
     if done.status == "bad_argument":
         return {"min_rate_hz": needed / 1000, "max_rate_hz": available / 1000}
     return {"needed_bit_s": needed, "available_bit_s": available}
@@ -59,6 +61,8 @@ def result_data(done: CommandDone) -> dict[str, object]:
 
 def refusal_text(done: CommandDone, args: Mapping[str, object]) -> str:
     """One line for a human that says why the board refused, with the numbers it gave."""
+    if done.name == "set_baud":
+        return done.message
     wanted = f"{args.get('stream', '')} at {args.get('rate_hz', '?')} Hz"
     match result_data(done):
         case {"min_rate_hz": low, "max_rate_hz": high}:
@@ -91,6 +95,13 @@ def _rate_mhz(args: Mapping[str, object]) -> int:
     return rate_mhz
 
 
+def _baud(args: Mapping[str, object]) -> int:
+    baud = args.get("baud")
+    if isinstance(baud, bool) or not isinstance(baud, int) or not 0 < baud <= 2**32 - 1:
+        raise CommandError("bad_request", "args.baud: a rate in baud is needed, a whole number")
+    return baud
+
+
 def _no_args(_device: DeviceInfo, _args: Mapping[str, object], _now_ns: int) -> dict[str, int]:
     return {}
 
@@ -109,6 +120,7 @@ COMMANDS: Final[dict[str, Spec]] = {
         lambda device, args, _now: {"stream": _stream(device, args).number, "rate_mhz": _rate_mhz(args)}, _with_rate
     ),
     "get_rate": Spec(lambda device, args, _now: {"stream": _stream(device, args).number}, _with_rate),
+    "set_baud": Spec(lambda _device, args, _now: {"baud": _baud(args)}, _plain),
     "ping": Spec(lambda _device, _args, now_ns: {"host_ns": now_ns}, _plain),
     "describe": Spec(_no_args, _plain),
     "get_health": Spec(_no_args, _plain),

@@ -3,6 +3,7 @@
 ==============  =====================================================================================
 ``session``     who is there: HELLO, boots, handshake; what goes where
 ``line``        frame sequence of either direction
+``rate``        the line's rate: asked for, proven, looked for where it is lost
 ``commands``    one answer for each command, repeats and time-outs
 ``streams``     the table of streams: descriptors, what is held back, batches, epochs
 ``loss``        which samples were lost, and where
@@ -11,6 +12,6 @@
 ==============  =====================================================================================
 """
 
-from telemetry_bridge.session.session import Handshake, Session
+from telemetry_bridge.session.session import DEFAULT_BAUD, Handshake, Session
 
-__all__ = ["Handshake", "Session"]
+__all__ = ["DEFAULT_BAUD", "Handshake", "Session"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from telemetry_bridge.clock import DeviceClock, Exchange
@@ -100,6 +101,7 @@ class Board:
             for track in self._tracks.values():
                 track.keep(lambda arrival: _belongs(arrival, hello_us, now_ns))
             run.time.note(hello_us, now_ns)
+            run.clock.line_changed(hello.baud)
             is_news = not self.online
         self._hello = hello
         self._warn("table", _table_warning(hello))
@@ -323,6 +325,19 @@ class Board:
         if events and self._run is not None and self._run.changed:
             self.tell_changes(now_ns, at_once=not all(isinstance(event, JsonMessage) for event in events))
         self.events += events
+
+    def line_changed(self, baud: int) -> None:
+        """The line has another rate."""
+        if self._run is not None and self._hello is not None:
+            self._hello = replace(self._hello, baud=baud)
+            self._run.clock.line_changed(baud)
+            self._run.changed = True
+
+    def warn(self, about: str, text: str) -> None:
+        """Let the board's information carry a warning, or no longer."""
+        self._warn(about, text)
+        if self._run is not None:
+            self._run.changed = True
 
     def _warn(self, about: str, text: str) -> None:
         if text:

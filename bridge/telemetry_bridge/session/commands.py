@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from telemetry_bridge.session.line import Transmitter
@@ -26,6 +26,7 @@ class Ended:
     status: str
     data: Mapping[str, int]
     message: str = ""
+    args: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class _Pending:
     name: str
     payload: bytes
     due_ns: int
+    args: Mapping[str, int]
     repeats: int = 0
 
 
@@ -56,7 +58,7 @@ class Commands:
         if len(self._pending) >= PENDING_MAX:
             raise ValueError(f"{name}: {PENDING_MAX} commands wait for the board already")
         request, payload, _ = self.send_once(name, args)
-        self._pending[request] = _Pending(name, payload, now_ns + REPEAT_NS)
+        self._pending[request] = _Pending(name, payload, now_ns + REPEAT_NS, args)
         return request
 
     def send_once(self, name: str, args: Mapping[str, int]) -> tuple[int, bytes, int]:
@@ -88,7 +90,8 @@ class Commands:
         data = spec.unpack_result(response.data) if ok else spec.unpack_refusal(response.data)
         if isinstance(data, Refused):
             return Ended(response.request, pending.name, "bad_answer" if ok else status, {}, data.reason)
-        return Ended(response.request, pending.name, status, data, "" if ok else _explain(pending.name, status, data))
+        message = "" if ok else _explain(pending.name, status, data)
+        return Ended(response.request, pending.name, status, data, message, pending.args)
 
     def poll(self, now_ns: int) -> list[Ended]:
         """Repeat what is due; the commands whose answers will not come any more."""
@@ -136,5 +139,9 @@ def _explain(name: str, status: str, data: Mapping[str, int]) -> str:
         if status == "over_bus_budget":
             return f"{name}: this takes {needed} bit/s, the sensor bus carries {available}"
         if status == "bad_argument":
+            if name == "set_baud":
+                return (
+                    f"{name}: the clock of the board makes rates of {needed} to {available} baud, not each within 1 %"
+                )
             return f"{name}: the rate must be {needed / 1000:g} to {available / 1000:g} Hz"
     return f"{name}: the board refused: {status.replace('_', ' ')}"

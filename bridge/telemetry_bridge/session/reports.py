@@ -34,6 +34,8 @@ def health(message: messages.Health, tracks: Mapping[int, StreamTrack], stats: L
             "overrun": message.rx_overrun,
             "framing": message.rx_framing,
             "noise": message.rx_noise,
+            "dropped": message.rx_dropped,
+            "baud_fallbacks": message.baud_fallbacks,
         },
         "refused": {
             "cobs": message.refused_cobs,

@@ -15,6 +15,7 @@ from telemetry_bridge.session.board import Board
 from telemetry_bridge.session.commands import Commands, Ended
 from telemetry_bridge.session.line import Receiver, Transmitter
 from telemetry_bridge.session.pings import Pings
+from telemetry_bridge.session.rate import LineRate
 from telemetry_bridge.session.run import Tally
 from telemetry_protocol import Decoder, Frame, Refused, messages
 
@@ -24,6 +25,8 @@ DESCRIBES_KEPT: Final = 8
 """Requests for descriptors whose answers are still recognised."""
 SILENCE_NS: Final = 3_000_000_000
 """A board without a good frame for this long is offline: HEALTH comes each second."""
+DEFAULT_BAUD: Final = 921_600
+"""Of every board (SPEC.md)."""
 IDLE_NS: Final = 1_000_000_000
 """Pause between two polls while the link is closed."""
 _U64: Final = 0xFFFF_FFFF_FFFF_FFFF
@@ -58,6 +61,8 @@ class Session:
         unix_anchor: Callable[[], int] | None = None,
         first_epoch: int = 1,
         is_taken: Callable[[str], bool] | None = None,
+        baud: int = DEFAULT_BAUD,
+        wanted_baud: int | None = None,
     ) -> None:
         """Begin, with the link just opened.
 
@@ -66,6 +71,8 @@ class Session:
             unix_anchor: gives Unix time minus monotonic time now; asked once for each boot of the board, instead of
                 keeping the anchor above for ever.
             first_epoch: number of the first epoch.
+            baud: rate at which the link was opened, the board's default.
+            wanted_baud: rate that the board is asked for when it is there; None: the one it has.
             is_taken: whether another link has a device of this id; then the id is derived from the link.
         """
         self._uri = link_uri
@@ -73,6 +80,8 @@ class Session:
         self._receiver = Receiver()
         self._commands = Commands(self._transmitter)
         self._pings = Pings()
+        self._rate = LineRate(baud, wanted_baud)
+        self._own: set[int] = set()  # commands that nobody else waits for
         self._tally = Tally()
         self._describes: dict[int, None] = {}
         self._is_open = False
@@ -116,6 +125,8 @@ class Session:
         self._describes.clear()
         self._next_describe_ns = now_ns
         self._last_frame_ns = now_ns
+        self._rate.opened(now_ns)
+        self._own.clear()
         self.refusal = ""
         """Why the board was refused, in one line for a human; empty if it was not."""
 
@@ -129,6 +140,11 @@ class Session:
     def take_output(self) -> bytes:
         """Bytes to write to the link; empty if there are none."""
         return self._transmitter.take()
+
+    @property
+    def baud(self) -> int:
+        """The rate that the link must have before it is written to or read from again, where it has one."""
+        return self._rate.baud
 
     @property
     def handshake(self) -> Handshake:
@@ -168,6 +184,8 @@ class Session:
             for item in self._decoder.feed(data):
                 if type(item) is Frame:
                     self._last_frame_ns = now_ns
+                    if self._rate.heard(now_ns):
+                        self._describe()
                     self._frame(item, now_ns)
             self._board.tell_changes(now_ns)
         return self._take_events()
@@ -197,6 +215,7 @@ class Session:
             self.refusal = ""
             if self._board.hello(hello, sequence, now_ns):
                 self._pings.start(now_ns)
+            self._ask_for_rate(hello, now_ns)
             return
         self._receiver.saw(sequence)
         self.refusal = (
@@ -221,7 +240,40 @@ class Session:
         if ended is None:
             self._tally.unknown_answers += 1
         else:
+            if ended.name == "set_baud" and ended.status == "ok":
+                self._follow(ended.args["baud"], ended.data["baud"], now_ns)
             self._end([ended])
+
+    # ------------------------------------------------------------ line's rate
+
+    def _ask_for_rate(self, hello: messages.Hello, now_ns: int) -> None:
+        """Ask the board for the rate that is wanted of it, once."""
+        baud = self._rate.to_ask
+        if baud is None or self._own:
+            return
+        if hello.capabilities & messages.Capabilities.BAUD_CHANGE:
+            self._own.add(self._commands.send("set_baud", {"baud": baud}, now_ns))
+        else:
+            self._rate.refused()
+            self._board.warn("rate", f"this firmware cannot change the line's rate: it stays at {hello.baud:,} baud")
+
+    def _follow(self, baud: int, actual: int, now_ns: int) -> None:
+        """The board changes now: prove the new rate with pings before it goes back."""
+        if baud == self._rate.baud:
+            return
+        self._rate.changed(baud, now_ns)
+        self._board.line_changed(actual)
+        self._board.warn("rate", "")
+        self._pings.start(now_ns)
+
+    def _poll_rate(self, now_ns: int) -> None:
+        before = self._rate.baud
+        failed = self._rate.poll(now_ns)
+        if failed is not None:
+            self._board.warn("rate", f"nothing comes at {failed:,} baud: back to {self._rate.baud:,}")
+        if self._rate.baud != before:
+            self._board.line_changed(self._rate.baud)
+            self._next_describe_ns = now_ns
 
     # ---------------------------------------------------------- commands
 
@@ -239,6 +291,12 @@ class Session:
     def _end(self, ended: list[Ended]) -> None:
         device = self._board.device
         for end in ended:
+            if end.request in self._own:
+                self._own.discard(end.request)
+                if end.status not in ("ok", "timeout", "busy"):  # those are asked again with the next HELLO
+                    self._rate.refused()
+                    self._board.warn("rate", end.message)
+                continue
             done = CommandDone(device, end.request, end.name, end.status, end.data, end.message)
             self._board.events.append(done)
 
@@ -251,6 +309,7 @@ class Session:
         board = self._board
         if board.online and now_ns - self._last_frame_ns >= SILENCE_NS:
             self._lost(now_ns)
+        self._poll_rate(now_ns)
         if board.wants_description and now_ns >= self._next_describe_ns:
             self._next_describe_ns = now_ns + DESCRIBE_NS
             self._describe()
@@ -270,6 +329,7 @@ class Session:
             return self._last_frame_ns + IDLE_NS
         board = self._board
         times = [self._last_frame_ns + SILENCE_NS] if board.online else []
+        times.append(self._rate.next_ns)
         if board.wants_description:
             times.append(self._next_describe_ns)
         times += [due for due in (self._pings.due_ns, self._commands.next_ns(), board.deadline_ns) if due is not None]

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 _CHUNK = 65536
+_SPEEDS = {value: int(name[1:]) for name, value in vars(termios).items() if name[0] == "B" and name[1:].isdigit()}
+"""termios constant -> baud; the constants of Linux are no rates."""
 
 
 class Port(Protocol):
@@ -25,6 +27,10 @@ class Port(Protocol):
     @property
     def name(self) -> str:
         """What follows `ready` on the line that announces the port."""
+
+    @property
+    def baud(self) -> int | None:
+        """The rate that the client has set, where that can be known."""
 
     def files(self) -> list[int]:
         """Descriptors whose readability is worth waking up for."""
@@ -61,6 +67,15 @@ class PtyPort:
     def name(self) -> str:
         """`pty PATH`."""
         return f"pty {self._path}"
+
+    @property
+    def baud(self) -> int | None:
+        """The speed of the terminal, which its two ends share (Linux: TCGETS on the master reads the slave's). None
+        while it is the one that every terminal is born with, which no client has set, or one without a constant."""
+        if self._master < 0:
+            return None
+        speed = termios.tcgetattr(self._master)[5]
+        return None if speed == termios.B38400 else _SPEEDS.get(speed)
 
     def plug(self) -> None:
         """A new terminal; the link points at it."""
@@ -147,6 +162,10 @@ class TcpPort:
         self._listener: socket.socket | None = None
         self._client: socket.socket | None = None
         self.plug()
+
+    @property
+    def baud(self) -> None:
+        """A socket has no rate."""
 
     @property
     def name(self) -> str:

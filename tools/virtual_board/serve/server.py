@@ -149,6 +149,7 @@ class Server:
                 self._wait()
 
     def _exchange(self) -> None:
+        self._board.uart.host_baud = self._port.baud
         data = self._board.uart.take()
         if data:
             self._port.write(data)
