@@ -372,3 +372,51 @@ def test_a_bad_parameter_is_one_line(parameters: dict[str, str]) -> None:
     with pytest.raises(LinkError, match="sim: ") as refusal:
         SimulatedDevice.from_parameters(parameters)
     assert "\n" not in str(refusal.value)
+
+
+def at_rate(host: Host, baud: int) -> None:
+    """Change the rate and prove it."""
+    assert host.ask("set_baud", baud=baud).status == messages.Status.OK
+    assert host.device.line.baud == baud
+    assert host.ask("ping", host_ns=1).status == messages.Status.OK
+
+
+def test_the_rate_changes_when_the_answer_has_left_and_stays_when_a_ping_proves_it() -> None:
+    host = Host(SimulatedDevice())
+    host.run(0.5)
+    assert host.ask("set_baud", baud=2_000_000).status == messages.Status.OK
+    held = len(host.heard)
+    host.run(0.3)
+    assert len(host.heard) == held, "silent until the proof"
+    assert host.ask("ping", host_ns=1).status == messages.Status.OK
+    host.run(1.0)
+    assert len(host.samples()) > 20
+    assert host.device.line.baud == 2_000_000
+    assert host.ask("set_baud", baud=2_000_000).status == messages.Status.OK
+
+
+@pytest.mark.parametrize(("proven", "silent_s"), [(False, 1.1), (True, 5.1)])
+def test_without_a_host_the_rate_goes_back_and_that_is_counted(proven: bool, silent_s: float) -> None:
+    host = Host(SimulatedDevice())
+    host.run(0.5)
+    assert host.ask("set_baud", baud=2_000_000).status == messages.Status.OK
+    if proven:
+        at_rate(host, 2_000_000)
+    host.run(silent_s - 0.3)
+    assert host.device.line.baud == 2_000_000
+    host.run(1.5)
+    assert host.device.line.baud == 921_600
+    assert [m.baud_fallbacks for m in host.heard if isinstance(m, messages.Health)][-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("baud", "status"),
+    [(115_199, "BAD_ARGUMENT"), (3_000_001, "BAD_ARGUMENT"), (115_200, "OVER_LINE_BUDGET")],
+)
+def test_a_rate_that_does_not_do_is_refused_with_numbers(baud: int, status: str) -> None:
+    host = Host(SimulatedDevice())
+    host.run(0.5)
+    answer = host.ask("set_baud", baud=baud)
+    assert answer.status == messages.Status[status]
+    assert len(answer.data) == 8
+    assert host.device.line.baud == 921_600

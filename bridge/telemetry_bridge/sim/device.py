@@ -16,6 +16,7 @@ import numpy as np
 
 from telemetry_bridge.errors import LinkError, LinkLost
 from telemetry_bridge.sim.line import Line
+from telemetry_bridge.sim.rate import BAUD_MIN
 from telemetry_bridge.sim.sensors import NEVER_NS, Stream, sensors
 from telemetry_protocol import FINGERPRINT, PROTOCOL, Decoder, Frame, Message, messages
 
@@ -238,7 +239,7 @@ class SimulatedDevice:
     def _next_event_ns(self) -> int:
         device_ns = min(self._health_ns, *(stream.due_ns for stream in self._streams))
         input_ns = self._inbox[0][0] if self._inbox else NEVER_NS
-        return min(self._host_ns(device_ns), input_ns, self._reset_at_ns)
+        return min(self._host_ns(device_ns), input_ns, self._reset_at_ns, self.line.rate.due_ns)
 
     def _happen(self, now_ns: int) -> None:
         """Do what is due at ``now_ns``."""
@@ -247,9 +248,12 @@ class SimulatedDevice:
             self._cause = messages.ResetCause.SOFTWARE
             self._boot(now_ns)
             return
+        self.line.rate.poll(now_ns)
         device_ns = self._device_ns(now_ns)
         while self._inbox and self._inbox[0][0] <= now_ns:
             for item in self._decoder.feed(heapq.heappop(self._inbox)[2]):
+                if isinstance(item, Frame):
+                    self.line.rate.heard(now_ns, ping=False)
                 if isinstance(item, Frame) and item.type == messages.Command.TYPE:
                     self._command(item.payload, now_ns)
         for stream in self._streams:
@@ -279,7 +283,7 @@ class SimulatedDevice:
             boot_id=self.boot_id,
             uid=self.uid,
             reset_cause=self._cause,
-            capabilities=0,
+            capabilities=messages.Capabilities.BAUD_CHANGE,
             clock_hz=100_000_000,
             baud=self.line.baud,
             baud_max=BAUD_MAX,
@@ -323,7 +327,7 @@ class SimulatedDevice:
             ),
             bus_recoveries=0,
             rx_dropped=0,
-            baud_fallbacks=0,
+            baud_fallbacks=self.line.rate.fallbacks,
             flash_stall_us=0,
         )
 
@@ -343,6 +347,8 @@ class SimulatedDevice:
                 self._get_rate(command, now_ns)
             case "set_rate":
                 self._set_rate(command, now_ns)
+            case "set_baud":
+                self._set_baud(command, now_ns)
             case "get_health":
                 self._answer(command, messages.Status.OK, b"", now_ns)
                 self._send(self._health(self._device_ns(now_ns)), now_ns)
@@ -368,6 +374,7 @@ class SimulatedDevice:
         if self.mute_answers:
             self.mute_answers -= 1
             return
+        self.line.rate.heard(now_ns, ping=True)
         received = command.args[:8] + self._stamp(now_ns)
 
         def make(start_ns: int) -> Message:
@@ -411,8 +418,26 @@ class SimulatedDevice:
             self._send(stream.descriptor(), now_ns)
         self._answer(command, messages.Status.OK, struct.pack("<IB", rate_mhz, stream.generation), now_ns)
 
-    def _line_budget(self, changed: Stream, rate_mhz: int) -> int:
-        """Bits per second that all streams take when one has a new rate."""
+    def _set_baud(self, command: messages.Command, now_ns: int) -> None:
+        if len(command.args) < 4:
+            self._answer(command, messages.Status.BAD_LENGTH, b"", now_ns)
+            return
+        (baud,) = struct.unpack_from("<I", command.args)
+        needed, available = self._line_budget(), int(baud * LINE_SHARE)
+        if not BAUD_MIN <= baud <= BAUD_MAX:
+            refusal = struct.pack("<II", BAUD_MIN, BAUD_MAX)
+            self._answer(command, messages.Status.BAD_ARGUMENT, refusal, now_ns)
+        elif needed > available and baud != self.line.baud:
+            self._answer(command, messages.Status.OVER_LINE_BUDGET, struct.pack("<II", needed, available), now_ns)
+        elif not self.line.rate.steady and baud != self.line.baud:
+            self._answer(command, messages.Status.BUSY, b"", now_ns)
+        else:
+            self._answer(command, messages.Status.OK, struct.pack("<I", baud), now_ns)
+            if baud != self.line.baud:
+                self.line.rate.change(baud)
+
+    def _line_budget(self, changed: Stream | None = None, rate_mhz: int = 0) -> int:
+        """Bits per second that all streams take, with one of them at a new rate."""
         total = 0.0
         for stream in self._streams:
             hertz = (rate_mhz if stream is changed else stream.rate_mhz) / 1000

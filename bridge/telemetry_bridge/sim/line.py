@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from telemetry_bridge.sim.rate import Rate
 from telemetry_protocol import Message, encode_frame, messages
 
 RING_BYTES: Final = 4096
@@ -20,7 +21,7 @@ class Line:
     """UART of the board, 8N1. A frame gets its sequence number and its last field values when its first byte leaves."""
 
     def __init__(self, baud: int) -> None:
-        self.baud = baud
+        self.rate = Rate(baud)
         self.sequence = 0
         self.cut_frames = 0
         """Frames that the wire is going to swallow."""
@@ -33,6 +34,11 @@ class Line:
         self._leaving_from_ns = 0
         self._left = 0  # bytes of it that have been handed out
         self._free_ns = 0
+
+    @property
+    def baud(self) -> int:
+        """The rate in force."""
+        return self.rate.baud
 
     def answer(self, make: Callable[[int], Message], now_ns: int) -> None:
         """Queue an answer ahead of what waits; ``make`` is called with the host's time of its first byte."""
@@ -67,10 +73,12 @@ class Line:
         """When the last byte of the frame on its way will have left; None while nothing moves."""
         if self._leaving:
             return self._free_ns
-        return self._free_ns if self._answers or self._waiting else None
+        moves = self._answers or self.rate.next is not None or (self._waiting and self.rate.steady)
+        return self._free_ns if moves else None
 
     def clear(self) -> None:
-        """Reset: what waits and what is on its way is gone, and the sequence starts again."""
+        """Reset: what waits and what is on its way is gone, sequence and rate start again."""
+        self.rate = Rate(self.rate.default)
         self._answers.clear()
         self._waiting.clear()
         self._waiting_bytes = 0
@@ -79,7 +87,9 @@ class Line:
 
     def _start(self, now_ns: int) -> bool:
         """Begin with the next frame if there is one; the line has been free since ``_free_ns``."""
-        queue = self._answers or self._waiting
+        if not self._answers and self._free_ns <= now_ns:
+            self.rate.drained(max(self._free_ns, now_ns))
+        queue = self._answers or (self._waiting if self.rate.steady else ())
         if not queue:
             return False
         start_ns = max(self._free_ns, queue[0][0])
