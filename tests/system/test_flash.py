@@ -102,6 +102,16 @@ def test_interrupted_half_way_it_says_how_to_go_on_and_the_next_run_succeeds(boa
     assert f"{BOARD} runs firmware" in done.stderr
 
 
+def test_a_board_that_is_silent_in_its_bootloader_is_flashed_and_told_apart_by_what_it_holds(board: Board) -> None:
+    board.tell("boot0 on")
+    board.tell("reset")
+    wrong = run("flash", "--port", board.port, *NOWHERE, image("nucleo_f411re"))
+    assert f"at {board.port} is {BOARD} (STM32F411)" in wrong.stderr.replace("serial:", "")
+    done = run("flash", "--port", board.port, *NOWHERE, image())
+    assert done.returncode == 0, done.stderr
+    assert f"{BOARD} runs firmware" in done.stderr
+
+
 def test_a_board_whose_uart_the_rom_does_not_serve_is_pointed_to_the_probe(tmp_path: Path) -> None:
     with virtual_board(tmp_path) as nucleo:
         done = run("flash", "--port", nucleo.port, *NOWHERE, image("nucleo_f411re"))

@@ -138,6 +138,17 @@ def test_silence_is_said(port: BoardPort) -> None:
         Rom(port)
 
 
+def test_a_blank_chip_is_silent_until_boot0_is_high(port: BoardPort) -> None:
+    port.board.machine.flash[:] = b"\xff" * len(port.board.flash)
+    port.board.machine.boot0 = False
+    port.board.reset()
+    with pytest.raises(FlashError, match="does not answer"):
+        Rom(port)
+    port.board.machine.boot0 = True
+    port.board.reset()
+    assert Rom(port).read_header() is None
+
+
 def test_a_refusal_of_the_bootloader_is_said(port: BoardPort, image: Image) -> None:
     rom = Rom(port)
     port.board.rom.protected = True
