@@ -90,13 +90,13 @@ static struct health_counters count(const struct health_sources *sources)
         .bus_timeout = bus.timeout + hal_spi_errors().timeout,
         .bus_recoveries = bus.recoveries,
         .baud_fallbacks = sources->line->fallbacks,
-        .flash_stall_us = hal_nvstore_stall_us(),
     };
 }
 
 void health_clear(struct health *health, const struct health_sources *sources)
 {
     health->cleared = count(sources);
+    hal_nvstore_clear_stall();
 }
 
 void health_report(struct health *health, const struct health_sources *sources, uint64_t now_us)
@@ -125,7 +125,7 @@ void health_report(struct health *health, const struct health_sources *sources, 
         .bus_recoveries = now.bus_recoveries - base->bus_recoveries,
         .baud_fallbacks = now.baud_fallbacks - base->baud_fallbacks,
         /* a maximum, not a count: what was longest when the host cleared it is not said again */
-        .flash_stall_us = now.flash_stall_us > base->flash_stall_us ? now.flash_stall_us : 0,
+        .flash_stall_us = hal_nvstore_stall_us(),
     };
     struct telemetry *telemetry = sources->telemetry;
     snapshot(sources->streams, telemetry->stream_health);

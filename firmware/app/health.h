@@ -27,7 +27,6 @@ struct health_counters {
     uint32_t bus_timeout;
     uint32_t bus_recoveries;
     uint32_t baud_fallbacks;
-    uint32_t flash_stall_us; /* the longest */
 };
 
 struct health {

@@ -112,15 +112,24 @@ static void send_block(void)
 
 static void end_transfer(unsigned status, uint8_t pattern)
 {
-    static char line[16 + 2 * 4096];
-    if (board.transfer == NULL) {
-        return;
+    static char line[24 + 2 * 4096];
+    for (unsigned bus = 0; bus < BUSES; bus++) {
+        const struct transfer *transfer = board.transfer[bus];
+        if (transfer == NULL) {
+            continue;
+        }
+        int at = snprintf(line, sizeof line, "%sfinish %u ", bus == SPI ? "spi " : "", status % 4u);
+        for (unsigned i = 0; transfer->read && i < transfer->size; i++) {
+            at += snprintf(line + at, sizeof line - (size_t)at, "%02x",
+                           (uint8_t)(pattern + i * (pattern >> 4)));
+        }
+        command(line);
     }
-    int at = snprintf(line, sizeof line, "finish %u ", status % 4u);
-    for (unsigned i = 0; board.transfer->read && i < board.transfer->size; i++) {
-        at += snprintf(line + at, sizeof line - (size_t)at, "%02x", (uint8_t)(pattern + i * (pattern >> 4)));
-    }
-    command(line);
+}
+
+static bool transfers(void)
+{
+    return board.transfer[I2C] != NULL || board.transfer[SPI] != NULL;
 }
 
 static void pass(unsigned ticks, uint8_t pattern)
@@ -128,7 +137,7 @@ static void pass(unsigned ticks, uint8_t pattern)
     for (unsigned i = 0; i < ticks; i++) {
         board.now_us += HAL_TICK_US;
         command("tick\n");
-        for (unsigned k = 0; k < 8 && (board.transfer != NULL || board.block != NULL); k++) {
+        for (unsigned k = 0; k < 8 && (transfers() || board.block != NULL); k++) {
             end_transfer(TRANSFER_OK, pattern);
             send_block();
         }
