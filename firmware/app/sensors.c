@@ -20,10 +20,15 @@ static struct imu_port i2c_port = {
     .bits_per_read = 30, /* start, address, register, start, address, stop */
 };
 
+static struct imu_port spi_port = {
+    .number = SENSOR_BUS_SPI, .bits_per_byte = 8, .bits_per_read = 8, /* register */
+};
+
 /* Where inertial sensors are looked for, the preferred ones first; those of one address side by side. */
 static const struct imu_candidate imu_candidates[] = {
-    {&lsm6dso, &i2c_port, 0x6A}, {&lsm6dso, &i2c_port, 0x6B}, {&mpu6500, &i2c_port, 0x68},
-    {&mpu6050, &i2c_port, 0x68}, {&mpu6500, &i2c_port, 0x69}, {&mpu6050, &i2c_port, 0x69},
+    {&lsm6dso, &spi_port, 0},    {&lsm6dso, &i2c_port, 0x6A}, {&lsm6dso, &i2c_port, 0x6B},
+    {&mpu6500, &i2c_port, 0x68}, {&mpu6050, &i2c_port, 0x68}, {&mpu6500, &i2c_port, 0x69},
+    {&mpu6050, &i2c_port, 0x69},
 };
 
 /* Thermometers that are looked for at each address, in this order: what has an identification comes first. */
@@ -44,8 +49,19 @@ static bool i2c_line_high(void)
     return hal_data_ready_level(HAL_DATA_READY_I2C);
 }
 
+static bool spi_line_high(void)
+{
+    return hal_data_ready_level(HAL_DATA_READY_SPI);
+}
+
 static void open_ports(void)
 {
+    spi_port.bus = buses_spi();
+    spi_port.data_ready_pin = hal_data_ready_pin(HAL_DATA_READY_SPI);
+    spi_port.data_ready_level = spi_line_high;
+    if (buses_spi_is_open()) {
+        hal_data_ready_open(HAL_DATA_READY_SPI);
+    }
     i2c_port.bus = buses_i2c();
     i2c_port.data_ready_pin = hal_data_ready_pin(HAL_DATA_READY_I2C);
     i2c_port.data_ready_level = i2c_line_high;

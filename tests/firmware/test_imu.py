@@ -4,68 +4,28 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from firmware.host_board import ARBITRATION, NACK, OK, HostBoard
-from telemetry_protocol import SampleLayout, messages
-from virtual_board.motion import STANDARD_GRAVITY, Feeling
+from firmware.imu_checks import (
+    FAILING,
+    IMU,
+    IMU_TEMP,
+    MISSING,
+    STREAMING,
+    Constant,
+    Ramp,
+    assert_holes_are,
+    assert_times_are_edges,
+    descriptor,
+    raw,
+    ticks,
+)
+from telemetry_protocol import SampleLayout
 
-IMU, IMU_TEMP = 0, 1
-STREAMING, MISSING, FAILING = 1, 2, 3
 MPUS = ("mpu6050", "mpu6500")
-
-
-@dataclass(frozen=True)
-class Ramp:
-    """Every sample differs: accel_x grows by one LSB a millisecond at +-4 g."""
-
-    def at(self, t: float) -> Feeling:
-        return Feeling((t * 1000 * STANDARD_GRAVITY / 8192, 0.0, STANDARD_GRAVITY), (0.0, 0.0, 0.0), 25.0)
-
-
-@dataclass(frozen=True)
-class Constant:
-    """All six axes differ."""
-
-    def at(self, t: float) -> Feeling:  # noqa: ARG002
-        return Feeling((9.0, -4.5, 1.25), (0.5, -1.5, 3.0), 31.25)
-
-
-def descriptor(board: HostBoard, stream: int) -> messages.Stream:
-    found = [m for m in board.received if isinstance(m, messages.Stream) and m.stream_gen & 31 == stream]
-    return found[-1]
-
-
-def ticks(board: HostBoard, stream: int, size: int) -> list[int]:
-    """Indexes of all samples that came."""
-    return [batch.index + i for batch in board.samples(stream) for i in range(len(batch.data) // size)]
-
-
-def raw(board: HostBoard, stream: int = IMU) -> list[int]:
-    """First field of every sample."""
-    size = 12 if stream == IMU else 2
-    return [
-        int.from_bytes(batch.data[at : at + 2], "little", signed=True)
-        for batch in board.samples(stream)
-        for at in range(0, len(batch.data), size)
-    ]
-
-
-def tick_times(board: HostBoard) -> dict[int, float]:
-    """Index -> time in us, by the first samples of batches."""
-    return {batch.index: batch.time_us for batch in board.samples(IMU)}
-
-
-def assert_times_are_edges(board: HostBoard, *, begin_us: int, within_us: float = 4) -> None:
-    """Each batch begins at a data-ready edge of the sensor."""
-    edges = np.array(board.edges)
-    seen = [time for time in tick_times(board).values() if time > begin_us]
-    assert seen
-    for time in seen:
-        assert np.abs(edges - time).min() <= within_us
 
 
 # ---- found and described
@@ -134,7 +94,7 @@ def test_a_part_that_is_exchanged_is_found_and_described_anew(make_board: Callab
 def test_samples_follow_one_another_without_a_hole_and_in_order(make_board: Callable[..., HostBoard]) -> None:
     board = make_board(motion=Ramp())
     board.run(2)
-    indexes = ticks(board, IMU, 12)
+    indexes = ticks(board, IMU)
     assert indexes == list(range(len(indexes)))
     assert len(indexes) > 1600
     assert set(np.diff(raw(board))) == {1}
@@ -153,7 +113,7 @@ def test_the_time_of_a_sample_is_its_edge_at_any_rate_and_error(
     begin_us = board.now_us
     board.run(0.8 if rate_mhz > 10_000 else 3)
     assert_times_are_edges(board, begin_us=begin_us)
-    indexes = ticks(board, IMU, 12)
+    indexes = ticks(board, IMU)
     assert indexes == list(range(len(indexes)))
     assert board.health().streams[IMU].lost_fifo == board.health().streams[IMU].lost_bus == 0
 
@@ -179,9 +139,7 @@ def test_reads_that_fail_for_a_while_lose_nothing(make_board: Callable[..., Host
         board.imu_status = OK
         board.run(phase)
     board.run(0.3)
-    values = raw(board)
-    indexes = ticks(board, IMU, 12)
-    assert [value - index for value, index in zip(values, indexes, strict=True)] == [values[0]] * len(values)
+    assert_holes_are(board, 0)
     health = board.health()
     assert health.streams[IMU].state == STREAMING
     assert health.bus_nack + health.bus_error > 0
@@ -198,11 +156,8 @@ def test_a_burst_that_fails_empties_the_fifo_and_its_loss_is_exact(make_board: C
     board.run(0.3)
     health = board.health()
     assert health.streams[IMU].lost_bus in range(9, 20)
-    values = raw(board)
-    indexes = ticks(board, IMU, 12)
-    assert [value - index for value, index in zip(values, indexes, strict=True)] == [values[0]] * len(values)
-    assert indexes[-1] + 1 - len(indexes) == health.streams[IMU].lost_bus
-    assert_times_are_edges(board, begin_us=0, within_us=4)
+    assert_holes_are(board, health.streams[IMU].lost_bus)
+    assert_times_are_edges(board, within_us=4)
 
 
 @pytest.mark.parametrize("part", MPUS)
@@ -222,13 +177,10 @@ def test_an_overrun_of_the_fifo_is_an_exact_gap(make_board: Callable[..., HostBo
     health = board.health()
     assert health.streams[IMU].lost_fifo > 70
     assert health.streams[IMU].lost_bus == 0
-    values = raw(board)
-    indexes = ticks(board, IMU, 12)
-    assert [value - index for value, index in zip(values, indexes, strict=True)] == [values[0]] * len(values)
-    assert indexes[-1] + 1 - len(indexes) == health.streams[IMU].lost_fifo
-    temperatures = ticks(board, IMU_TEMP, 2)
+    assert_holes_are(board, health.streams[IMU].lost_fifo)
+    temperatures = ticks(board, IMU_TEMP)
     assert temperatures[-1] + 1 - len(temperatures) == health.streams[IMU_TEMP].lost_fifo
-    assert_times_are_edges(board, begin_us=0)
+    assert_times_are_edges(board)
 
 
 def test_edges_that_noise_adds_and_edges_that_get_lost_change_nothing(make_board: Callable[..., HostBoard]) -> None:
@@ -242,10 +194,8 @@ def test_edges_that_noise_adds_and_edges_that_get_lost_change_nothing(make_board
             board.run(0.0011)
             board.edges_connected = True
     board.run(0.3)
-    values = raw(board)
-    indexes = ticks(board, IMU, 12)
-    assert [value - index for value, index in zip(values, indexes, strict=True)] == [values[0]] * len(values)
-    assert_times_are_edges(board, begin_us=0, within_us=400)  # an edge of noise is within half a period
+    assert_holes_are(board, 0)
+    assert_times_are_edges(board, within_us=400)  # an edge of noise is within half a period
 
 
 def test_no_batch_spans_a_hole(make_board: Callable[..., HostBoard]) -> None:
@@ -297,7 +247,7 @@ def test_every_tick_is_a_sample_or_counted_through_an_absence(streaming: HostBoa
     last = streaming.health().streams[IMU]
     assert last.state == STREAMING
     assert abs(last.next_index - first.next_index - (len(streaming.edges) - edges)) <= 40  # run by health()
-    indexes = ticks(streaming, IMU, 12)
+    indexes = ticks(streaming, IMU)
     assert indexes[-1] + 1 - len(indexes) == last.lost_bus
 
 

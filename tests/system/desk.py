@@ -49,10 +49,22 @@ class Desk:
         seed: int = 1,
         noise: bool = False,
         parts: Sequence[str] = ("mpu6050",),
+        spi: Sequence[str] = (),
+        odr_error_ppm: float = 0.0,
         baud: int | None = None,
     ) -> Desk:
-        """Switch a board on; with `baud` that rate is wanted of it, and the host's port has its own rate."""
-        board = VirtualBoard(elf_path(name), board=name, motion=motion, seed=seed, noise=noise, parts=parts)
+        """Switch a board on, with `parts` on its I2C bus; with `baud` that rate is wanted of it, and the host's port
+        has its own rate."""
+        board = VirtualBoard(
+            elf_path(name),
+            board=name,
+            motion=motion,
+            seed=seed,
+            noise=noise,
+            parts=parts,
+            spi=spi,
+            odr_error_ppm=odr_error_ppm,
+        )
         session = Session("sim:desk", wall_ns=WALL_NS, monotonic_ns=0, wanted_baud=baud)
         return cls(board, session, rated=baud is not None)
 

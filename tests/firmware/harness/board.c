@@ -5,7 +5,7 @@
  *     boot BUS ADC BAUD         start (once); BUS and ADC 0 or 1; BAUD: what the line makes
  *     time US                   move the clock
  *     tick                      system tick interrupt
- *     line NUMBER 0|1           level of a data-ready line; an edge when it rises
+ *     line NUMBER 0|1|2         level of a data-ready line; an edge with 1, 2: high without one
  *     rx HEX                    bytes from the host
  *     adc TEMPERATURE VREFINT   end of a series
  *     sent                      the block in transmission has left; answers the next one's bytes, or -
@@ -484,7 +484,7 @@ static void execute(const char *line)
         hal_time_on_tick(board.now_us);
     } else if (sscanf(line, "line %u %u", &a, &b) == 2) {
         board.lines[a] = b != 0;
-        if (b != 0) {
+        if (b == 1) {
             hal_data_ready_on_edge((enum hal_data_ready)a, board.now_us);
         }
     } else if (strncmp(line, "rx ", 3) == 0) {

@@ -1,0 +1,168 @@
+"""The LSM6DSO on both buses against the model of its registers, through the whole application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from firmware.host_board import I2C, NACK, OK, SPI, HostBoard
+from firmware.imu_checks import (
+    FAILING,
+    IMU,
+    IMU_TEMP,
+    MISSING,
+    STREAMING,
+    Constant,
+    Ramp,
+    assert_holes_are,
+    assert_times_are_edges,
+    descriptor,
+    raw,
+    ticks,
+)
+from telemetry_protocol import SampleLayout
+from virtual_board.motion import STANDARD_GRAVITY
+
+PLACES = pytest.mark.parametrize(("line", "address"), [(SPI, 0x6A), (I2C, 0x6A), (I2C, 0x6B)])
+LSB = 0.122e-3 * STANDARD_GRAVITY  # at +-4 g
+Maker = Callable[..., HostBoard]
+
+
+def lsm6dso(make_board: Maker, line: int = SPI, address: int = 0x6A, **options: object) -> HostBoard:
+    """Streaming, at its rate next to 1 kHz: 833 Hz."""
+    board = make_board(part="lsm6dso", line=line, address=address, **options)
+    board.run(0.6)
+    return board
+
+
+def ramp(rate_hz: float, step: int = 1) -> Ramp:
+    return Ramp(rate_hz, LSB * step)
+
+
+@PLACES
+def test_known_motion_comes_out_in_si_units(make_board: Maker, line: int, address: int) -> None:
+    board = lsm6dso(make_board, line, address, motion=Constant())
+    imu = descriptor(board, IMU)
+    assert (imu.sensor, imu.rate_mhz, imu.fifo_depth) == ("lsm6dso", 833_375, 256)
+    values = SampleLayout(imu).si(board.samples(IMU)[0].data)
+    np.testing.assert_allclose(values[:, 0], [9.0, -4.5, 1.25, 0.5, -1.5, 3.0], atol=0.0007)
+    temperature = SampleLayout(descriptor(board, IMU_TEMP)).si(board.samples(IMU_TEMP)[0].data)
+    np.testing.assert_allclose(temperature[0, 0], 31.25, atol=1 / 256)
+
+
+@pytest.mark.parametrize("ppm", [0, 50_000, -50_000])
+@pytest.mark.parametrize("rate_mhz", [6_667_000, 1_666_750, 416_688, 104_172, 13_021])
+def test_nothing_is_lost_and_the_time_of_a_sample_is_its_tick(make_board: Maker, rate_mhz: int, ppm: int) -> None:
+    true_hz = rate_mhz / 1000 * (1 + ppm / 1e6)
+    board = make_board(part="lsm6dso", line=SPI, motion=ramp(true_hz))
+    board.imu.odr_error_ppm = ppm
+    board.run(0.5)
+    assert board.call("set_rate", stream=IMU, rate_mhz=rate_mhz).status == 0
+    begin_us = board.now_us + 20_000
+    board.run(0.5 if rate_mhz > 50_000 else 2)
+    assert_times_are_edges(board, begin_us=begin_us, period_us=1e6 / true_hz)
+    indexes = ticks(board, IMU)
+    assert indexes == list(range(len(indexes)))
+    values = np.array(raw(board, descriptor(board, IMU).stream_gen >> 5))
+    assert np.all(np.abs(np.diff(values) - 1) <= 1)  # a ramp of one LSB a sample, rounded
+    assert abs(values[-1] - values[0] - (len(values) - 1)) <= 1
+
+
+def test_the_die_temperature_is_read_ten_times_a_second(make_board: Maker) -> None:
+    board = lsm6dso(make_board)
+    board.run(1)
+    indexes = ticks(board, IMU_TEMP)
+    assert indexes == list(range(len(indexes)))
+    first, second = board.samples(IMU_TEMP)[:2]
+    assert (second.time_us - first.time_us) / (second.index - first.index) == pytest.approx(83 / 833.375e-6, abs=2)
+
+
+@PLACES
+def test_an_overrun_of_the_fifo_is_an_exact_gap(make_board: Maker, line: int, address: int) -> None:
+    board = make_board(part="lsm6dso", line=line, address=address, motion=ramp(833.375, 4))
+    board.run(0.6)
+    board.imu_answers = False  # something else holds the bus
+    ends_us = board.now_us + 450_000
+    while board.now_us < ends_us:
+        board.run(0.0099)
+        board._next_tick_us = board.now_us + 10_000  # the tick would end the transfer
+    board.imu_answers = True
+    board.end_transfer()
+    board.run(0.3)
+    health = board.health()
+    assert health.streams[IMU].lost_fifo > 256
+    assert health.streams[IMU].lost_bus == 0
+    assert_holes_are(board, health.streams[IMU].lost_fifo, step=4)
+    assert_times_are_edges(board, begin_us=board.now_us - 200_000, period_us=1e6 / 833.375)
+
+
+@pytest.mark.parametrize("address", [0x6A])
+def test_a_burst_that_fails_is_an_exact_gap(make_board: Maker, address: int) -> None:
+    board = make_board(part="lsm6dso", line=I2C, address=address, motion=ramp(833.375, 4))
+    board.run(0.6)
+    while ":120:" not in board.transfer:
+        board.run(0.0001)
+    board.imu_status = NACK
+    board.run(0.006)
+    board.imu_status = OK
+    board.run(0.3)
+    health = board.health()
+    assert 8 <= health.streams[IMU].lost_bus <= 40
+    assert_holes_are(board, health.streams[IMU].lost_bus, step=4)
+
+
+@PLACES
+def test_an_edge_that_got_lost_is_noticed_by_the_level_of_the_line(make_board: Maker, line: int, address: int) -> None:
+    board = make_board(part="lsm6dso", line=line, address=address, motion=ramp(833.375, 4))
+    board.run(0.6)
+    for _ in range(5):
+        board.rising_edges_lost = 1
+        board.run(0.05)
+    board.run(0.2)
+    health = board.health().streams[IMU]
+    assert health.lost_fifo == health.lost_bus == 0
+    assert_holes_are(board, 0, step=4)
+
+
+@PLACES
+def test_a_sensor_unplugged_and_plugged_streams_again(make_board: Maker, line: int, address: int) -> None:
+    board = lsm6dso(make_board, line, address)
+    board.imu.set_present(present=False)  # type: ignore[attr-defined]
+    board.run(2.5)
+    assert board.health().streams[IMU].state == MISSING
+    board.imu.set_present(present=True)  # type: ignore[attr-defined]
+    before = len(board.samples(IMU))
+    board.run(2)
+    assert board.health().streams[IMU].state == STREAMING
+    assert len(board.samples(IMU)) > before
+    assert_times_are_edges(board, begin_us=board.now_us - 500_000, period_us=1e6 / 833.375)
+
+
+def test_its_ticks_are_counted_while_the_bus_fails(make_board: Maker) -> None:
+    board = lsm6dso(make_board, I2C, 0x6A)
+    board.imu_status = NACK
+    board.run(2)
+    lost = board.health().streams[IMU].lost_bus
+    assert lost == pytest.approx(2 * 833.375, abs=40)  # its line stays high: it runs
+    board.imu_status = OK
+    board.run(1.5)
+    assert board.health().streams[IMU].state == STREAMING
+
+
+def test_a_missing_interrupt_wire_is_failing_and_names_the_pin(make_board: Maker) -> None:
+    board = make_board(part="lsm6dso", line=SPI)
+    board.edges_connected = False
+    board.run(2.6)
+    assert board.health().streams[IMU].state == FAILING
+    assert any("INT" in text for text in board.logs())
+
+
+def test_over_i2c_a_rate_that_the_bus_cannot_carry_is_refused(make_board: Maker) -> None:
+    board = lsm6dso(make_board, I2C, 0x6A)
+    assert board.call("set_rate", stream=IMU, rate_mhz=3_333_500).status == 6
+    assert board.call("set_rate", stream=IMU, rate_mhz=1_666_750).status == 0
+    board.run(1)
+    health = board.health().streams[IMU]
+    assert health.lost_fifo == health.lost_bus == health.lost_ring == 0
