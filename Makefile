@@ -6,6 +6,7 @@ BIN := .venv/bin
 BOARDS := $(notdir $(patsubst %/,%,$(wildcard firmware/boards/*/)))
 ARGS ?=
 
+NEWLIB = /usr/include/newlib
 C_SOURCES = $(shell git ls-files --cached --others --exclude-standard 'firmware/*.[ch]' 'protocol/c/*.[ch]' 'tests/*.[ch]')
 
 export PYTHONPATH := tools
@@ -21,10 +22,12 @@ demo: ## run the real firmware on the virtual board, bridge it, serve the page (
 	@tools/setup.sh demo
 	@$(BIN)/python tools/demo.py $(ARGS)
 
-test: setup ## lint, build the firmware for every board, check sizes and generated files, run every test
+test: setup ## lint, build the firmware for every board, check sizes, generated files and coverage, run every test
 	@$(MAKE) --no-print-directory lint firmware
 	@$(BIN)/python bridge/hatch_build.py npm test
+	@$(BIN)/python tools/check_coverage.py --reset
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@[ -n "$(ARGS)" ] || $(BIN)/python tools/check_coverage.py
 
 lint: setup ## every static check: ruff, mypy, clang-format, cppcheck, layers, generated files, tsc
 	$(BIN)/ruff check
@@ -38,6 +41,9 @@ lint: setup ## every static check: ruff, mypy, clang-format, cppcheck, layers, g
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem -Ifirmware -Iprotocol/c/include -Ifirmware/port/stm32f4 \
 	    -Ifirmware/boards/nucleo_f411re firmware/app firmware/drivers firmware/lib firmware/port protocol/c
+	$(BIN)/clang-tidy --quiet $(filter-out tests/%.c,$(filter %.c,$(C_SOURCES))) -- --target=arm-none-eabi -mcpu=cortex-m4 -mthumb \
+	    -mfloat-abi=soft -std=c11 -isystem $(NEWLIB) -Ifirmware -Iprotocol/c/include -Iprotocol/c -Ifirmware/port/stm32f4 \
+	    -Ifirmware/boards/nucleo_f411re
 	$(BIN)/python bridge/hatch_build.py npm run check
 
 firmware: ## build the firmware for every board and hold its size against the budget
@@ -55,9 +61,13 @@ bench: setup ## measure everything, write docs/benchmarks.json and docs/benchmar
 	@$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[bench]'
 	@$(BIN)/python -m bench $(ARGS)
 
+fuzz: ## fuzz the board's decoder and command handler for a minute (ARGS="--seconds 600 commands" for longer)
+	@tools/setup.sh fuzz
+	@$(BIN)/python tools/fuzz.py $(ARGS)
+
 clean: ## remove everything that was built; the Python environment too
 	rm -rf .venv build artifacts firmware/build bridge/dashboard/node_modules bridge/dashboard/build-tests bridge/telemetry_bridge/server/static
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test lint firmware flash bench clean
+.PHONY: help setup demo test lint firmware flash bench fuzz clean

@@ -16,12 +16,21 @@ def replay(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return target, program
 
 
+def findings(program: Path, inputs: list[Path]) -> dict[str, str]:
+    """What the program has to say about the inputs that end it; one process each, as after a reset."""
+    found = {}
+    for path in inputs:
+        done = subprocess.run([program, path], capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode:
+            found[path.name] = done.stderr[-3000:]
+    return found
+
+
 def test_no_input_breaks_the_target(replay: tuple[str, Path]) -> None:
     target, program = replay
     inputs = fuzz.inputs(target)
-    done = subprocess.run([program, *inputs], capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) == len(inputs) > 10
+    assert len(inputs) > 10
+    assert findings(program, inputs) == {}
 
 
 def test_a_target_sees_a_broken_codec(tmp_path: Path) -> None:
@@ -37,5 +46,4 @@ def test_a_target_sees_a_broken_codec(tmp_path: Path) -> None:
         ["gcc", "-fsanitize=address,undefined", *fuzz.FLAGS, *map(str, sources), str(fuzz.TARGETS / "replay.c"),
          "-o", str(program)], check=True,
     )  # fmt: skip
-    done = subprocess.run([program, *fuzz.inputs("decoder")], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode != 0
+    assert findings(program, fuzz.inputs("decoder"))

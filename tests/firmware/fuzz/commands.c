@@ -6,6 +6,8 @@
  * in transmission has left 3 N                   N data-ready edges, 1 ms apart                      7 STUCK
  * the bus is held, or free again
  *
+ * An odd N of 3, an odd STATUS / 4: on SPI, else on I2C.
+ *
  * Asserts and sanitizers apart: every frame that is sent is whole, and a request is answered at most once,
  * and only if it was made; when no other bytes came in between, exactly once.
  */
@@ -19,11 +21,11 @@ static jmp_buf after_reset;
 #define printf(...)    ((void)0)
 #define fflush(stream) ((void)0)
 #define exit(code)     longjmp(after_reset, 1)
-#include "app/application.c"
 #include "harness/board.c"
 #undef exit
 
 #include "tp_frame.h"
+#include "tp_messages.h"
 
 #define REQUESTS 512u
 
@@ -61,11 +63,7 @@ static uint8_t next(struct reader *input)
 static void command(const char *line)
 {
     execute(line);
-    while (board.events != 0) {
-        uint32_t events = board.events;
-        board.events = 0;
-        application_handle(events);
-    }
+    run_main_loop();
     demand(board.masked == 0);
 }
 
@@ -110,26 +108,18 @@ static void send_block(void)
     command("sent\n");
 }
 
-static void end_transfer(unsigned status, uint8_t pattern)
+static void end_transfer(unsigned bus, unsigned status, uint8_t pattern)
 {
     static char line[24 + 2 * 4096];
-    for (unsigned bus = 0; bus < BUSES; bus++) {
-        const struct transfer *transfer = board.transfer[bus];
-        if (transfer == NULL) {
-            continue;
-        }
-        int at = snprintf(line, sizeof line, "%sfinish %u ", bus == SPI ? "spi " : "", status % 4u);
-        for (unsigned i = 0; transfer->read && i < transfer->size; i++) {
-            at += snprintf(line + at, sizeof line - (size_t)at, "%02x",
-                           (uint8_t)(pattern + i * (pattern >> 4)));
-        }
-        command(line);
+    const struct transfer *transfer = board.transfer[bus];
+    if (transfer == NULL) {
+        return;
     }
-}
-
-static bool transfers(void)
-{
-    return board.transfer[I2C] != NULL || board.transfer[SPI] != NULL;
+    int at = snprintf(line, sizeof line, "%sfinish %u ", bus == SPI ? "spi " : "", status % 4u);
+    for (unsigned i = 0; transfer->read && i < transfer->size; i++) {
+        at += snprintf(line + at, sizeof line - (size_t)at, "%02x", (uint8_t)(pattern + i * (pattern >> 4)));
+    }
+    command(line);
 }
 
 static void pass(unsigned ticks, uint8_t pattern)
@@ -137,8 +127,9 @@ static void pass(unsigned ticks, uint8_t pattern)
     for (unsigned i = 0; i < ticks; i++) {
         board.now_us += HAL_TICK_US;
         command("tick\n");
-        for (unsigned k = 0; k < 8 && (transfers() || board.block != NULL); k++) {
-            end_transfer(TRANSFER_OK, pattern);
+        for (unsigned k = 0; k < 8; k++) {
+            end_transfer(I2C, TRANSFER_OK, pattern);
+            end_transfer(SPI, TRANSFER_OK, pattern);
             send_block();
         }
         if (board.converting) {
@@ -190,14 +181,16 @@ static void step(struct reader *input)
         pass(n, next(input));
         break;
     case 3:
-        for (n = next(input); n != 0; n--) {
+        n = next(input);
+        (void)snprintf(line, sizeof line, "line %u 1\n", n & 1u);
+        for (; n != 0; n--) {
             board.now_us += 1000;
-            command("edge\n");
+            command(line);
         }
         break;
     case 4:
         n = next(input);
-        end_transfer(n, next(input));
+        end_transfer(n / 4u % BUSES, n, next(input));
         break;
     case 5:
         if (board.converting) {
@@ -215,12 +208,35 @@ static void step(struct reader *input)
     }
 }
 
+#ifdef __clang__
+/* sections.h has put every variable of the application and of this file here: as after a reset. */
+extern char __start_app_bss[], __stop_app_bss[], __start_app_data[], __stop_app_data[];
+
+static void fresh_memory(void)
+{
+    static char *initial __attribute__((section("fuzzer"))) = NULL;
+    size_t n = (size_t)(__stop_app_data - __start_app_data);
+    if (initial == NULL) {
+        initial = malloc(n);
+        demand(initial != NULL);
+        memcpy(initial, __start_app_data, n);
+    }
+    memcpy(__start_app_data, initial, n);
+    memset(__start_app_bss, 0, (size_t)(__stop_app_bss - __start_app_bss));
+}
+#else
+static void fresh_memory(void)
+{
+    static bool used; /* gcc's build replays one input a process */
+    demand(!used);
+    used = true;
+}
+#endif
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct reader input = {data, size};
-    memset(&app, 0, sizeof app);
-    memset(&board, 0, sizeof board);
-    memset(&host, 0, sizeof host);
+    fresh_memory();
     tp_decoder_init(&host.line);
     if (setjmp(after_reset) != 0) {
         return 0;
