@@ -37,14 +37,15 @@ static uint32_t real_rate(const struct streams *streams, uint8_t number, uint32_
 
 uint32_t budget_line_bits(const struct streams *streams, const struct budget *plan)
 {
-    uint64_t sum = OVERHEAD_BYTES * BITS_PER_BYTE;
+    uint64_t sum = (uint64_t)OVERHEAD_BYTES * BITS_PER_BYTE;
     for (uint8_t i = 0; i < STREAMS; i++) {
         if (plan->stream[i].enabled) {
             uint32_t rate_mhz = plan->stream[i].rate_mhz;
             uint8_t size = streams_descriptor(streams, i)->sample_size;
             uint32_t n = sampler_batch_samples(plan->stream[i].latency_us, rate_mhz, size);
-            uint64_t frame = TP_ENCODED_SIZE(TP_SAMPLES_SIZE + n * size) * BITS_PER_BYTE;
-            sum += (frame * real_rate(streams, i, rate_mhz) + 1000u * n - 1u) / (1000u * n);
+            uint64_t frame = (uint64_t)TP_ENCODED_SIZE(TP_SAMPLES_SIZE + n * size) * BITS_PER_BYTE;
+            uint64_t per_frame = UINT64_C(1000) * n; /* samples, in 1/1000 */
+            sum += (frame * real_rate(streams, i, rate_mhz) + per_frame - 1u) / per_frame;
         }
     }
     return sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;

@@ -322,9 +322,8 @@ void telemetry_poll(struct telemetry *telemetry)
                 return;
             }
             send_answer(telemetry);
-        } else if (telemetry->answers_only) {
-            return;
-        } else if (!send_description(telemetry) && !send_report(telemetry) && !send_samples(telemetry)) {
+        } else if (telemetry->answers_only ||
+                   (!send_description(telemetry) && !send_report(telemetry) && !send_samples(telemetry))) {
             return;
         }
     }

@@ -11,9 +11,9 @@
 #define WINDOW_US       15000u /* between two looks at the flag, when each tick has one */
 #define LOOKS_PER_CYCLE 4u     /* at the flag, with the part's clock off by 12.5 % and its cycle 125 ms */
 #define EARLY(us)                                                                                            \
-    ((us) / 8u * 7u)      /* by then the end is not yet there: its clock is up to 12.5 % fast (6.5) */
-#define RESULTS_MIN   10u /* a time is known to 10 ms, a period has at least 125 ms: 1 % */
-#define TRANSFER_BITS 48u /* start, address, register, start, address, 2 bytes of 9 bits, stop */
+    ((uint64_t)(us) / 8u * 7u) /* by then the end is not yet there: its clock is up to 12.5 % fast (6.5) */
+#define RESULTS_MIN   10u      /* a time is known to 10 ms, a period has at least 125 ms: 1 % */
+#define TRANSFER_BITS 48u      /* start, address, register, start, address, 2 bytes of 9 bits, stop */
 
 static const struct thermometer_rate *rate_for(const struct thermometer_part *part, uint32_t wanted_mhz)
 {

@@ -30,7 +30,7 @@ uint32_t hal_irq_save(void);
 void hal_irq_restore(uint32_t state);
 
 /* Makes the next hal_wait() return with these bits. Any context. */
-void hal_post(uint32_t events);
+void hal_post(uint32_t new_events);
 
 /* Sleeps until at least one event is posted; returns and clears those posted. Main loop only. An event that
  * is posted between the caller's last look and the sleep is not lost: the check and the sleep happen with

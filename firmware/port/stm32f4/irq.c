@@ -25,9 +25,10 @@ void hal_irq_restore(uint32_t state)
     __asm volatile("msr basepri, %0" ::"r"(state) : "memory");
 }
 
-void hal_post(uint32_t posted)
+void hal_post(uint32_t new_events)
 {
-    (void)__atomic_fetch_or(&events, posted, __ATOMIC_RELAXED); /* against priority 0, which nothing masks */
+    (void)__atomic_fetch_or(&events, new_events,
+                            __ATOMIC_RELAXED); /* against priority 0, which nothing masks */
 }
 
 void pendsv_isr(void)
