@@ -90,10 +90,8 @@ void imu_step_done(struct imu *imu, enum transfer_status status)
         for (unsigned i = 0; i < step->value; i++) {
             imu->trim[imu->trims++] = imu->small[i];
         }
-    } else if (imu->phase == IMU_SELF_TEST && step->kind != IMU_WRITE) {
-        if (!imu_average_done(imu)) {
-            return; /* not enough samples yet */
-        }
+    } else if (imu->phase == IMU_SELF_TEST && step->kind != IMU_WRITE && !imu_average_done(imu)) {
+        return; /* not enough samples yet */
     }
     step_over(imu);
 }
@@ -105,7 +103,7 @@ void imu_script_poll(struct imu *imu, uint64_t now_us)
     }
     if (imu->wait_ms != 0) {
         if (imu->resume_us == 0) {
-            imu->resume_us = now_us + 1000u * imu->wait_ms;
+            imu->resume_us = now_us + UINT64_C(1000) * imu->wait_ms;
         } else if (now_us >= imu->resume_us) {
             imu->wait_ms = 0;
             next_step(imu);
