@@ -46,11 +46,12 @@ lint: setup ## every static check: ruff, mypy, clang-format, cppcheck, layers, g
 	    -Ifirmware/boards/nucleo_f411re
 	$(BIN)/python bridge/hatch_build.py npm run check
 
-firmware: ## build the firmware for every board and hold its size against the budget
+firmware: ## build the firmware for every board, hold its size and its worst-case stack against the budgets
 	@tools/setup.sh demo
 	@PATH="$(abspath $(BIN)):$$PATH"; cd firmware && for board in $(BOARDS); do \
 	    cmake --preset $$board --log-level=WARNING >/dev/null && cmake --build --preset $$board || exit 1; done
 	@$(BIN)/python tools/check_size.py
+	@$(BIN)/python tools/check_stack.py
 
 flash: ## put the firmware on a board through its ST-LINK (BOARD=nucleo_f411re)
 	@tools/setup.sh demo

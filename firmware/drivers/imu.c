@@ -286,28 +286,28 @@ bool imu_start_change(struct imu *imu)
     return true;
 }
 
-void imu_script_ended(struct imu *imu)
+bool imu_script_ended(struct imu *imu)
 {
     switch (imu->phase) {
     case IMU_RESET:
-        imu_run_script(imu, IMU_CONFIGURE, configuration(imu));
-        break;
+        imu_take_script(imu, IMU_CONFIGURE, configuration(imu));
+        return true;
     case IMU_CONFIGURE:
-        imu_run_script(imu, IMU_VERIFY, configuration(imu));
-        break;
+        imu_take_script(imu, IMU_VERIFY, configuration(imu));
+        return true;
     case IMU_VERIFY:
-        imu_run_script(imu, IMU_START, *imu->chip->start);
-        break;
+        imu_take_script(imu, IMU_START, *imu->chip->start);
+        return true;
     case IMU_START:
         run(imu);
-        break;
+        return false;
     case IMU_STOP:
         imu->phase = IMU_DRAIN;
         imu_read_level(imu);
-        break;
+        return false;
     default: /* SELF_TEST */
         imu->phase = IMU_JUDGE;
-        break;
+        return false;
     }
 }
 

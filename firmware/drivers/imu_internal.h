@@ -8,12 +8,13 @@
 
 /* ---- imu.c */
 void imu_abandon(struct imu *imu, enum sensor_state state, const char *why);
-void imu_script_ended(struct imu *imu);
+bool imu_script_ended(struct imu *imu); /* true: the next one has been taken */
 void imu_identified(struct imu *imu, enum transfer_status status);
 void imu_drained(struct imu *imu);
 WARN_UNUSED bool imu_start_change(struct imu *imu); /* false: none is waiting */
 
 /* ---- imu_script.c */
+void imu_take_script(struct imu *imu, enum imu_phase phase, struct imu_script script);
 void imu_run_script(struct imu *imu, enum imu_phase phase, struct imu_script script);
 void imu_step_done(struct imu *imu, enum transfer_status status);
 void imu_script_poll(struct imu *imu, uint64_t now_us);

@@ -41,20 +41,26 @@ static void start_step(struct imu *imu)
 
 static void next_step(struct imu *imu)
 {
-    if (imu->step == imu->step_count) {
-        imu_script_ended(imu);
-    } else {
-        start_step(imu);
+    while (imu->step == imu->step_count) { /* a script may be empty */
+        if (!imu_script_ended(imu)) {
+            return;
+        }
     }
+    start_step(imu);
 }
 
-void imu_run_script(struct imu *imu, enum imu_phase phase, struct imu_script script)
+void imu_take_script(struct imu *imu, enum imu_phase phase, struct imu_script script)
 {
     imu->phase = phase;
     imu->steps = script.steps;
     imu->step_count = script.count;
     imu->step = 0;
     imu->wait_ms = 0;
+}
+
+void imu_run_script(struct imu *imu, enum imu_phase phase, struct imu_script script)
+{
+    imu_take_script(imu, phase, script);
     next_step(imu);
 }
 
