@@ -43,7 +43,7 @@ lint: setup ## every static check: ruff, mypy, clang-format, cppcheck, layers, g
 	    -Ifirmware/boards/nucleo_f411re firmware/app firmware/drivers firmware/lib firmware/port protocol/c
 	$(BIN)/clang-tidy --quiet $(filter-out tests/%.c,$(filter %.c,$(C_SOURCES))) -- --target=arm-none-eabi -mcpu=cortex-m4 -mthumb \
 	    -mfloat-abi=soft -std=c11 -isystem $(NEWLIB) -Ifirmware -Iprotocol/c/include -Iprotocol/c -Ifirmware/port/stm32f4 \
-	    -Ifirmware/boards/nucleo_f411re
+	    -Ifirmware/boards/nucleo_f411re 2>build/clang-tidy.log || { cat build/clang-tidy.log; exit 1; }
 	$(BIN)/python bridge/hatch_build.py npm run check
 
 firmware: ## build the firmware for every board, hold its size and its worst-case stack against the budgets

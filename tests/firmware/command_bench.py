@@ -1,4 +1,4 @@
-"""The command handler of the firmware with sensors that do as they are told (harness/commands.c)."""
+"""The command handler of the firmware with sensors that do as they are told (harness/play_commands.c)."""
 
 from __future__ import annotations
 

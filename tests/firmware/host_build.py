@@ -28,6 +28,7 @@ FLAGS = [
     f"-I{PROTOCOL / 'include'}",
     f"-I{PROTOCOL}",
 ]
+# No two sources of one program may have the same name: their counts of lines would mix.
 # main.c is the board's: the harness has its own
 SOURCES: dict[str, list[Path | str]] = {
     "board": [
@@ -37,17 +38,17 @@ SOURCES: dict[str, list[Path | str]] = {
         *sorted(PROTOCOL.glob("*.c")),
         HARNESS / "board.c",
     ],
-    "bus_queue": [FIRMWARE / "drivers" / "bus_queue.c", HARNESS / "bus_queue.c"],
+    "bus_queue": [FIRMWARE / "drivers" / "bus_queue.c", HARNESS / "play_bus_queue.c"],
     "thermometer": [
         *(FIRMWARE / "drivers" / f"{name}.c" for name in ("thermometer", "tmp117", "lm75")),
-        HARNESS / "thermometer.c",
+        HARNESS / "play_thermometer.c",
     ],
     "commands": [
         *sorted((FIRMWARE / "app").glob("commands*.c")),
         *(FIRMWARE / "app" / f"{name}.c" for name in ("budget", "line", "log", "sampler", "streams", "telemetry")),
         *sorted((FIRMWARE / "lib").glob("*.c")),
         *sorted(PROTOCOL.glob("*.c")),
-        HARNESS / "commands.c",
+        HARNESS / "play_commands.c",
         # commands that need more of a board than this are not tried here
         "-Wl,--unresolved-symbols=ignore-all,-z,now",
     ],
@@ -60,7 +61,7 @@ SOURCES: dict[str, list[Path | str]] = {
         *sorted(PROTOCOL.glob("*.c")),
         HARNESS / "modules.c",
     ],
-    "store": [FIRMWARE / "app" / "store.c", *sorted(PROTOCOL.glob("*.c")), HARNESS / "store.c"],
+    "store": [FIRMWARE / "app" / "store.c", *sorted(PROTOCOL.glob("*.c")), HARNESS / "play_store.c"],
 }
 
 
