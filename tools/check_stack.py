@@ -81,6 +81,7 @@ def main() -> int:
     except StackError as error:
         for line in str(error).splitlines():
             print(f"check_stack: {line}", file=sys.stderr)
+        print(f"check_stack: entries are those of {args.table}, [calls]", file=sys.stderr)
         return 2
     print("\n".join(lines))
     return 0 if enough else 1
