@@ -29,8 +29,9 @@ FREESTANDING = frozenset(
 )
 INCLUDE = re.compile(r'^[^\S\n]*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
-# peripherals of an STM32F4 (RM0090, section 2.3 "Memory map") and the private peripheral bus (PM0214, section 2.2)
-REGISTER_ADDRESS = re.compile(r"\b0x(?:400|500|E00)[0-9A-F]{5}U?L?\b", re.IGNORECASE)
+# peripherals of an STM32F4 (RM0090, section 2.3 "Memory map") and the private peripheral bus (PM0214, section 2.2);
+# a register is a word
+REGISTER_ADDRESS = re.compile(r"\b0x(?:400|500|E00)[0-9A-F]{4}[048C]U?L?\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,14 @@ def test_crc_is_the_definition_and_may_be_chained(codec: Codec, c_codec: CCodec,
     assert crc.crc32c(data + expected.to_bytes(4, "little")) == crc.RESIDUE
 
 
+def test_every_entry_of_the_table_of_the_crc_is_right(c_codec: CCodec) -> None:
+    """The CRC goes by words: each value of each of the four bytes looks up an entry of its own."""
+    for place in range(4):
+        for value in range(256):
+            word = bytes(place) + bytes([value]) + bytes(3 - place)
+            assert c_codec.crc32c(word) == crc32c_bit_by_bit(word)
+
+
 def test_the_fast_libraries_are_in_use() -> None:
     """The suite runs where a compiler is; without it the bridge has to warn, by these two flags."""
     assert crc.accelerated is True

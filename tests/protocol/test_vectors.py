@@ -146,6 +146,10 @@ def test_an_unlisted_vector_file_is_noticed(tmp_path: Path) -> None:
     [
         ("#define BLOCK_FULL  255u", "#define BLOCK_FULL  254u"),
         ("0x48674BC7u", "0x48674BC6u"),
+        ("word & 0xFFu)", "1u)"),
+        ("word & 0xFF00u)", "1u)"),
+        ("word & 0xFF0000u)", "1u)"),
+        ("word & 0xFF000000u)", "1u)"),
         ("d->decoded == TP_DECODED_MAX", "d->decoded == TP_DECODED_MAX - 1u"),
         ("d->decoded < TP_DECODED_MIN", "d->decoded <= TP_DECODED_MIN"),
         ("d->encoded == TP_ENCODED_MAX - 1u", "d->encoded == TP_ENCODED_MAX - 2u"),
