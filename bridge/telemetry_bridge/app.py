@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from telemetry_bridge.errors import CommandError, LinkError, LinkLost
-from telemetry_bridge.events import CommandDone, DeviceChanged, DeviceState, Event
+from telemetry_bridge.events import CommandDone, DeviceChanged, DeviceState, Event, WireArgs
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.link import Link, RatedLink, SourceFactory, create, list_ports
 from telemetry_bridge.server import Server
@@ -152,7 +152,7 @@ class Line:
         """Wait until the board has said who it is."""
         await self._online.wait()
 
-    async def command(self, name: str, args: Mapping[str, int]) -> CommandDone:
+    async def command(self, name: str, args: WireArgs) -> CommandDone:
         """Send a command to the board and wait for its end; the hub calls this.
 
         Raises:

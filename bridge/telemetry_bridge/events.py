@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,10 @@ DeviceState: TypeAlias = Literal["online", "offline", "released", "replay"]
 ClockState: TypeAlias = Literal["unsynced", "converging", "locked"]
 GapCause: TypeAlias = Literal["device", "wire", "host", "subscriber"]
 JsonStream: TypeAlias = Literal["health", "log", "fault"]
+WireArgs: TypeAlias = Mapping[str, float]
+"""Arguments of a command by the names and in the units of the wire's table; whole numbers where that says so."""
+WireData: TypeAlias = Mapping[str, Any]
+"""Result or refusal of a command: numbers, or tuples of the table's records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,10 @@ class StreamInfo:
     Attributes:
         number: stream number on the wire, 0 … 31.
         rate_hz: nominal output data rate.
-        measured_rate_hz: rate by the board's clock, None until known.
+        measured_rate_hz: rate by the board's clock, as the samples show it, else as the board says; None until known.
         epoch: the run of the index that goes on now.
+        latency_us: longest that a sample waits in an open batch on the board.
+        enabled: False if the host has disabled it: no samples, and the index stands still.
         state: ``streaming``, ``stopped``, ``missing``, ``failing``, ``absent``.
     """
 
@@ -52,6 +58,8 @@ class StreamInfo:
     epoch: int
     group_delay_us: int
     state: str
+    latency_us: int
+    enabled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,14 +219,16 @@ class CommandDone:
         status: name of the wire's status, or ``timeout``.
         data: the result or refusal fields.
         message: one line for a human; empty when ok.
+        args: as the command was sent; empty where it was not answered.
     """
 
     device: str
     request: int
     name: str
     status: str
-    data: Mapping[str, int]
+    data: WireData
     message: str = ""
+    args: WireArgs = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -28,10 +28,11 @@ from telemetry_bridge.events import (
     GapCause,
     JsonMessage,
     JsonStream,
+    WireArgs,
 )
 from telemetry_bridge.ports import Ports
 
-DeviceHandler: TypeAlias = Callable[[str, Mapping[str, int]], Awaitable[CommandDone]]
+DeviceHandler: TypeAlias = Callable[[str, WireArgs], Awaitable[CommandDone]]
 """Carries out one command: name and wire arguments in, the end of the command out."""
 
 _log = logging.getLogger(__name__)
@@ -133,6 +134,8 @@ class Hub:
                 self._start_epoch(event)
             case JsonMessage(stream="health" | "fault"):
                 self._latest[event.device, event.stream] = event
+            case CommandDone(name="acknowledge_fault", status="ok"):
+                self._forget_fault(event)
             case _:
                 pass
         self._spread(event)
@@ -163,6 +166,12 @@ class Hub:
     def latest(self, device: str, stream: JsonStream) -> JsonMessage | None:
         """The newest ``health`` or ``fault`` of a device; None if there was none. A ``log`` is not kept."""
         return self._latest.get((device, stream))
+
+    def _forget_fault(self, done: CommandDone) -> None:
+        """The board has forgotten the record of a boot: nobody who comes later is told of it."""
+        kept = self._latest.get((done.device, "fault"))
+        if kept is not None and kept.body.get("boot_id") == f"{int(done.args.get('boot_id', -1)):08x}":
+            del self._latest[done.device, "fault"]
 
     def _start_epoch(self, event: EpochStarted) -> None:
         key = event.device, event.stream
@@ -233,7 +242,7 @@ class Hub:
         if handler is None or self._handlers.get(device) == handler:
             self._handlers.pop(device, None)
 
-    async def command(self, device: str, name: str, args: Mapping[str, int]) -> CommandDone:
+    async def command(self, device: str, name: str, args: WireArgs) -> CommandDone:
         """Send one command to a board and wait for its end.
 
         Args:

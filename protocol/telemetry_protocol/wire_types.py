@@ -227,6 +227,22 @@ class CommandSpec:
                 raise ValueError(f"{self.name}: {name} is true or false, not a number")  # noqa: TRY004
         return _build(self.name, self._layouts[0], values)
 
+    def unpack_args(self, data: bytes) -> dict[str, Any] | Refused:
+        """Argument fields of a COMMAND. Never raises."""
+        return self._unpack(self._layouts[0], "arguments", data)
+
+    def pack_result(self, **values: object) -> bytes:
+        """Data of a RESPONSE whose status is ok.
+
+        Raises:
+            ValueError: a field is missing, or does not fit. The message is one line.
+        """
+        return _build(self.name, self._layouts[1], values)
+
+    def pack_refusal(self, **values: object) -> bytes:
+        """Data of a RESPONSE whose status is not ok, where it has some; raises as :meth:`pack_result`."""
+        return _build(self.name, self._layouts[2], values)
+
     def unpack_result(self, data: bytes) -> dict[str, Any] | Refused:
         """Result fields of a RESPONSE whose status is ok. Never raises."""
         return self._unpack(self._layouts[1], "result", data)
@@ -239,7 +255,7 @@ class CommandSpec:
         try:
             return dict(_without_io(layout.parse(data)))
         except StreamError:
-            return Refused("length", self.id, data, f"{self.name}: {what} of {len(data)} bytes is too short")
+            return Refused("length", self.id, data, f"{self.name}: {what} of {len(data)} bytes: too short")
 
 
 def _build(name: str, layout: Construct, values: Mapping[str, Any]) -> bytes:

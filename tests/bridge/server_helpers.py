@@ -40,7 +40,7 @@ BATCH_HEADER = struct.Struct("<BBHIQQIHH")
 def stream_info(name: str = "imu", number: int = 0, epoch: int = 7, rate_hz: float = 1000.0) -> StreamInfo:
     """A stream of six axes, or of one temperature where the name says so."""
     fields = IMU_FIELDS if name == "imu" else (FieldInfo("temperature", "degC"),)
-    return StreamInfo(number, name, "mpu6050", fields, rate_hz, None, 1, epoch, 2900, "streaming")
+    return StreamInfo(number, name, "mpu6050", fields, rate_hz, None, 1, epoch, 2900, "streaming", 20_000, True)
 
 
 def device_info(

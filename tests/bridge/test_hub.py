@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 
 import pytest
 
 from bridge.server_helpers import batch, device_info, epoch_started, json_message, stream_info
 from telemetry_bridge.errors import BridgeError, CommandError
-from telemetry_bridge.events import Batch, CommandDone, DeviceChanged, EpochStarted, Event, Gap, JsonMessage
+from telemetry_bridge.events import Batch, CommandDone, DeviceChanged, EpochStarted, Event, Gap, JsonMessage, WireArgs
 from telemetry_bridge.hub import Hub
 
 
@@ -142,17 +141,27 @@ def test_the_newest_health_and_fault_are_kept_but_no_log() -> None:
     assert hub.latest("dev-a", "log") is None
 
 
+@pytest.mark.parametrize(
+    ("status", "boot_id", "kept"), [("ok", 0x1A, False), ("ok", 0x1B, True), ("timeout", 0x1A, True)]
+)
+def test_a_fault_that_was_acknowledged_is_kept_no_more(status: str, boot_id: int, kept: bool) -> None:
+    hub, _ = started_hub()
+    hub.publish(json_message("fault", body={"boot_id": "0000001a"}))
+    hub.publish(CommandDone("dev-a", 1, "acknowledge_fault", status, {}, "", {"boot_id": boot_id}))
+    assert (hub.latest("dev-a", "fault") is not None) == kept
+
+
 def test_a_device_that_goes_stays_in_the_table_as_offline() -> None:
     hub, _ = started_hub()
     hub.publish(DeviceChanged(device_info(state="offline")))
     assert hub.devices["dev-a"].state == "offline"
 
 
-async def handler(name: str, args: Mapping[str, int]) -> CommandDone:
+async def handler(name: str, args: WireArgs) -> CommandDone:
     return CommandDone("dev-a", 1, name, "ok", dict(args))
 
 
-async def other_handler(name: str, args: Mapping[str, int]) -> CommandDone:
+async def other_handler(name: str, args: WireArgs) -> CommandDone:
     return CommandDone("dev-a", 2, name, "ok", dict(args))
 
 

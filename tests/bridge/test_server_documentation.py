@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,23 @@ import numpy as np
 import pytest
 
 from bridge.server_helpers import TIME_NS, Client, device_info, in_loop, join, json_message, stream_info
-from telemetry_bridge.events import Batch, CommandDone, DeviceChanged, DeviceInfo, DeviceState, EpochStarted, Gap
+from bridge.session_helpers import health, online, stream_health
+from telemetry_bridge.events import (
+    Batch,
+    CommandDone,
+    DeviceChanged,
+    DeviceInfo,
+    DeviceState,
+    EpochStarted,
+    FieldInfo,
+    Gap,
+    WireArgs,
+    WireData,
+)
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server import Limits, Server
+from telemetry_bridge.server.commands import COMMANDS, result_data, to_wire
+from telemetry_protocol import messages
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "websocket-api.md"
 DEVICE = "3a0021"
@@ -41,7 +56,7 @@ def samples(index: int, *values: float) -> Batch:
     return Batch(DEVICE, "mcu_temp", 1, index, TIME_NS + index * PERIOD_NS, PERIOD_NS, 0, columns, 1, b"", 0)
 
 
-async def carry_out(name: str, args: Mapping[str, int]) -> CommandDone:
+async def carry_out(name: str, args: WireArgs) -> CommandDone:
     if args["rate_mhz"] <= 100_000:
         return CommandDone(DEVICE, 1, name, "ok", {"rate_mhz": args["rate_mhz"], "generation": 2})
     return CommandDone(DEVICE, 1, name, "bad_argument", {"needed": 1000, "available": 100_000})
@@ -67,6 +82,17 @@ def say_health(hub: Hub) -> None:
     message = json_message("health", DEVICE, {"uptime_s": 12, "cpu": 0.031})
     hub.publish(replace(message, time_ns=TIME_NS + 10**9))
 
+
+RESULTS: dict[str, WireData] = {
+    "set_rate": {"rate_mhz": 500_000, "generation": 3},
+    "get_rate": {"rate_mhz": 500_000},
+    "set_range": {"full_scale": 78.5, "generation": 4},
+    "set_latency": {"latency_us": 5_000},
+    "set_baud": {"baud": 2_000_000},
+    "self_test": {"passed": 1, "fields": (messages.SelfTestField(1.25, -14.0, 14.0),)},
+    "ping": {"host_ns": 1, "received_us": 2, "sent_us": 3},
+}
+"""What the board answers to the examples of the document."""
 
 HAPPENINGS: dict[str, Callable[[Hub], None]] = {
     "a board is plugged in": plug_in,
@@ -127,6 +153,45 @@ def test_a_line_that_differs_is_noticed() -> None:
 
     with pytest.raises(AssertionError, match=r"message\.api"):
         run()
+
+
+def test_the_document_has_every_command_with_arguments_and_result_that_are_right() -> None:
+    _, _, section = DOCUMENT.read_text(encoding="utf-8").partition("### command\n")
+    rows = re.findall(r"^\| `(\w+)` \| `({.*?})` \| (?:`({.*?})`[:,]|none|`({.*})`) ?", section, re.MULTILINE)
+    assert {row[0] for row in rows} == set(COMMANDS)
+    fields = FieldInfo("accel_x", "m/s^2", 39.0), FieldInfo("temperature", "degC")
+    device = device_info(DEVICE, *(replace(stream_info(name), fields=fields) for name in ("imu", "mcu_temp")))
+    for name, args, *results in rows:
+        given = json.loads(args)
+        assert {argument.name for argument in COMMANDS[name].args} == given.keys()
+        messages.COMMANDS[name].pack_args(**to_wire(device, name, given, 0))
+        documented = json.loads("".join(results) or "{}")
+        made = result_data(CommandDone(DEVICE, 1, name, "ok", RESULTS.get(name, {})), device, given)
+        assert made == documented, name
+        assert RESULTS.get(name, {}).keys() == {field.name for field in messages.COMMANDS[name].result}
+
+
+def test_the_document_has_the_body_of_a_health_message() -> None:
+    _, _, section = DOCUMENT.read_text(encoding="utf-8").partition("The `data` of a `health` message:\n")
+    documented = json.loads(
+        section.partition("\n\nCounters")[0].replace('"link":{"bytes":…,"frames":…,"damaged_crc":…, …}', '"link":0')
+    )
+    harness = online()
+    harness.send_samples(0)
+    harness.say(health(harness.device_us, stream_health(20)))
+    body = harness.reports[-1].body
+    assert body.keys() == documented.keys()
+    for key in documented.keys() - {"link"}:
+        assert_same_keys(body[key], documented[key])
+
+
+def assert_same_keys(got: object, documented: object) -> None:
+    """The same keys, however deep."""
+    if isinstance(documented, dict):
+        assert isinstance(got, dict)
+        assert got.keys() == documented.keys()
+        for key, value in documented.items():
+            assert_same_keys(got[key], value)
 
 
 def test_the_limits_of_the_document_are_those_of_the_server() -> None:

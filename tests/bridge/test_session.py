@@ -411,6 +411,66 @@ def test_another_rate_goes_on_in_the_same_epoch() -> None:
     assert harness.devices[-1].device.streams[0].rate_hz == 500
 
 
+def test_another_range_goes_on_in_the_same_epoch_and_each_sample_has_its_own_scale() -> None:
+    harness = online()
+    harness.send_samples(0)
+    wider = dataclasses.replace(ACCEL, scale=1.0, full_scale=200.0)
+    harness.say(stream(generation=2, fields=(wider, GYRO)))
+    harness.send_samples(20, generation=1)  # was on its way
+    harness.send_samples(40, generation=2)
+    assert len(harness.epochs) == 1
+    assert [batch.values[0, 1] for batch in harness.batches] == [0.5, 10.5, 41.0]
+    assert [batch.generation for batch in harness.batches] == [1, 1, 2]
+    assert [field.full_scale for field in harness.devices[-1].device.streams[0].fields] == [200.0, 50.0]
+    assert harness.gaps == []
+
+
+def test_a_disabled_stream_leaves_no_gap_and_no_false_rate_behind() -> None:
+    harness = online()
+    for k in range(10):
+        harness.send_samples(20 * k)
+    harness.say(dataclasses.replace(stream(generation=2), enabled=0))
+    info = harness.devices[-1].device.streams[0]
+    assert (info.enabled, info.state, info.measured_rate_hz) == (False, "stopped", None)
+    for _ in range(5):
+        harness.pass_ms(1000)
+        stopped = dataclasses.replace(stream_health(200), state=messages.StreamState.STOPPED)
+        harness.say(dataclasses.replace(health(harness.device_us, stopped), sensors=()))
+    harness.say(stream(generation=3))
+    info = harness.devices[-1].device.streams[0]
+    assert (info.enabled, info.state) == (True, "streaming")
+    for k in range(10, 20):
+        harness.send_samples(20 * k, generation=3)
+    harness.say(health(harness.device_us, stream_health(400)))
+    assert (len(harness.epochs), harness.gaps) == (1, [])
+    assert harness.batches[10].time_ns - harness.batches[9].time_ns == pytest.approx(5_020_000_000, abs=2 * MS)
+    assert harness.batches[10].period_ns == pytest.approx(1_000_000, rel=1e-2)
+    assert harness.devices[-1].device.streams[0].measured_rate_hz == pytest.approx(1000, rel=1e-2)
+
+
+def test_another_latency_is_told_and_changes_nothing_else() -> None:
+    harness = online()
+    harness.send_samples(0)
+    assert harness.devices[-1].device.streams[0].latency_us == 20_000
+    harness.say(dataclasses.replace(stream(generation=2), latency_us=5_000))
+    harness.send_samples(20, generation=2)
+    assert harness.devices[-1].device.streams[0].latency_us == 5_000
+    assert (len(harness.epochs), harness.gaps) == (1, [])
+
+
+def test_the_rate_that_the_board_measures_is_told_until_the_samples_show_it() -> None:
+    harness = online()
+    measured = (messages.SensorHealth(0, 1_050_000, 2_500),)
+    harness.say(dataclasses.replace(health(harness.device_us, stream_health(0)), sensors=measured))
+    assert harness.devices[-1].device.streams[0].measured_rate_hz == 1050.0
+    for k in range(5):
+        harness.send_samples(20 * k)
+    harness.say(dataclasses.replace(health(harness.device_us, stream_health(100)), sensors=measured))
+    assert harness.devices[-1].device.streams[0].measured_rate_hz == pytest.approx(1000, rel=1e-2)
+    harness.say(stream(generation=2, rate_hz=500))
+    assert harness.devices[-1].device.streams[0].measured_rate_hz is None  # both are of the rate before
+
+
 def test_a_reboot_starts_a_new_epoch_at_zero() -> None:
     harness = online()
     harness.send_samples(500)
@@ -718,6 +778,8 @@ def test_health_is_told_in_si_units_and_names() -> None:
             "lost_fifo": 3,
             "lost_ring": 0,
             "lost_bus": 0,
+            "measured_rate_hz": 1000.0,
+            "sensor_temperature_degc": 25.0,
             "received": 20,
             "gap_device": 0,
             "gap_wire": 0,
@@ -734,6 +796,15 @@ def test_health_says_none_for_what_the_board_does_not_know() -> None:
     body = harness.reports[-1].body
     assert body["supply_v"] is None
     assert body["mcu_temperature_degc"] is None
+    report = dataclasses.replace(health(harness.device_us, stream_health(0)), sensors=(), flash_stall_us=250_016)
+    harness.say(report)
+    body = harness.reports[-1].body
+    assert body["flash_stall_ms"] == 250.016
+    imu = body["streams"]["imu"]  # type: ignore[index]
+    assert (imu["measured_rate_hz"], imu["sensor_temperature_degc"]) == (None, None)
+    harness.say(dataclasses.replace(report, sensors=(messages.SensorHealth(0, 0, -32768),)))
+    imu = harness.reports[-1].body["streams"]["imu"]  # type: ignore[index]
+    assert (imu["measured_rate_hz"], imu["sensor_temperature_degc"]) == (None, None)
 
 
 def test_log_lines_carry_their_level_and_time() -> None:

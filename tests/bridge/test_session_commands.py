@@ -28,6 +28,7 @@ def test_a_command_is_sent_and_ends_with_its_result() -> None:
     (end,) = harness.ends
     assert end.ok
     assert (end.device, end.request, end.name, end.message) == (UID.hex(), request, "set_rate", "")
+    assert end.args == SET_RATE
     assert end.data == {"rate_mhz": 500_000, "generation": 3}
 
 
@@ -41,6 +42,25 @@ def test_a_command_is_repeated_three_times_with_its_id_and_then_times_out() -> N
     (end,) = harness.ends
     assert (end.ok, end.status, end.request) == (False, "timeout", request)
     assert "no answer within 2 s" in end.message
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [("self_test", {"stream": 0}), ("save_configuration", {}), ("restore_configuration", {"source": 0})],
+)
+def test_what_takes_the_board_its_time_is_not_repeated_while_it_may_still_answer(
+    name: str, args: dict[str, int]
+) -> None:
+    harness = online()
+    harness.session.command(name, args, harness.now_ns)
+    harness.pass_ms(1550)
+    assert len(harness.sent(name)) == 1
+    harness.pass_ms(3240)
+    assert len(harness.sent(name)) == 3
+    assert harness.ends == []
+    harness.pass_ms(20)
+    (end,) = harness.ends
+    assert (end.status, end.message) == ("timeout", f"{name}: the board gave no answer within 4.8 s")
 
 
 def test_an_answer_to_a_repeat_ends_the_command_once() -> None:
@@ -58,10 +78,10 @@ def test_an_answer_to_a_repeat_ends_the_command_once() -> None:
 @pytest.mark.parametrize(
     ("status", "message"),
     [
-        ("OVER_LINE_BUDGET", "set_rate: this takes 5 bit/s, the line carries 7"),
-        ("OVER_BUS_BUDGET", "set_rate: this takes 5 bit/s, the sensor bus carries 7"),
-        ("BAD_ARGUMENT", "set_rate: the rate must be 0.005 to 0.007 Hz"),
-        ("BUSY", "set_rate: the board refused: busy"),
+        ("OVER_LINE_BUDGET", "set_rate would take 5 bit/s of the line; there are 7 bit/s"),
+        ("OVER_BUS_BUDGET", "set_rate would take 5 bit/s of the sensor bus; there are 7 bit/s"),
+        ("BAD_ARGUMENT", "set_rate is not possible: the sensor can do 0.005 to 0.007 Hz"),
+        ("BUSY", "set_rate: the board is busy with another change; try again"),
     ],
 )
 def test_a_refusal_is_said_in_words_with_its_numbers(status: str, message: str) -> None:

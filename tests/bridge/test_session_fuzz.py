@@ -219,6 +219,13 @@ def test_a_board_that_never_describes_itself_costs_bounded_memory() -> None:
         assert session.stats.held_dropped == 6 * HELD_MAX - held
 
 
+def test_frames_that_a_repeated_hello_disowns_leave_nothing_to_wait_for() -> None:
+    hello = encode_frame(messages.Hello.TYPE, 0, HELLO.pack())
+    block = messages.Samples(stream_gen(0, 1), 0, 0, bytes(2))
+    samples = encode_frame(messages.Samples.TYPE, 1, block.pack())
+    drive([(hello, 0), (samples, 0), (hello, 5 * SECOND)], prelude=False)  # HELLO says that no time has passed
+
+
 def test_the_checker_can_fail() -> None:
     values = np.zeros((1, 2), np.float32)
     good: list[Event] = [

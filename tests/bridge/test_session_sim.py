@@ -90,7 +90,7 @@ def test_single_samples_state_the_period_of_their_stream() -> None:
     for name in ("imu_temp", "mcu_temp"):
         batches = bench.batches(name)
         assert {batch.samples for batch in batches} == {1}
-        rate_hz = bench.device.stream(name).rate_mhz / 1000
+        rate_hz = bench.device.stream(name).settings.rate_mhz / 1000
         for batch in batches:
             assert batch.period_ns == pytest.approx(SECOND / rate_hz, rel=1e-2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ class Host:
     def samples(self, number: int = 0) -> list[messages.Samples]:
         return [m for m in self.heard if isinstance(m, messages.Samples) and m.stream == number]
 
-    def ask(self, name: str, **args: int) -> messages.Response:
+    def ask(self, name: str, **args: float) -> messages.Response:
         """Send a command and wait for its answer."""
         spec = messages.COMMANDS[name]
         payload = messages.Command(99, spec.id, spec.pack_args(**args)).pack()
@@ -60,9 +61,27 @@ class Host:
         (response,) = self.responses[before:]
         return response
 
+    def stream(self, number: int = 0) -> messages.Stream:
+        """The newest descriptor of a stream."""
+        return [m for m in self.heard if isinstance(m, messages.Stream) and m.stream == number][-1]
+
+    def health(self) -> messages.Health:
+        """HEALTH as of now."""
+        self.ask("get_health")
+        return [m for m in self.heard if isinstance(m, messages.Health)][-1]
+
     @property
     def responses(self) -> list[messages.Response]:
         return [m for m in self.heard if isinstance(m, messages.Response)]
+
+
+def said(host: Host, name: str, **args: float) -> tuple[str, dict[str, Any]]:
+    """Status of a command, and the fields of its result or refusal."""
+    response = host.ask(name, **args)
+    spec, ok = messages.COMMANDS[name], response.status == messages.Status.OK
+    fields = spec.unpack_result(response.data) if ok else spec.unpack_refusal(response.data)
+    assert isinstance(fields, dict)
+    return messages.Status(response.status).name, fields
 
 
 def test_the_same_seed_gives_the_same_bytes_however_time_is_cut() -> None:
@@ -225,7 +244,6 @@ def test_set_rate_gives_a_new_generation_and_the_index_goes_on() -> None:
     [
         ({"stream": 9, "rate_mhz": 1000}, "UNKNOWN_STREAM", {}),
         ({"stream": 0, "rate_mhz": 0}, "BAD_ARGUMENT", {"needed": 1000, "available": 8_000_000}),
-        ({"stream": 0, "rate_mhz": 8_000_000}, "OVER_LINE_BUDGET", {"needed": 1_040_000, "available": 847_872}),
     ],
 )
 def test_a_rate_that_cannot_be_is_refused_with_the_numbers(
@@ -233,10 +251,17 @@ def test_a_rate_that_cannot_be_is_refused_with_the_numbers(
 ) -> None:
     host = Host(SimulatedDevice())
     host.run(0.1)
-    response = host.ask("set_rate", **args)
-    assert response.status == messages.Status[status]
-    refusal = messages.COMMANDS["set_rate"].unpack_refusal(response.data)
-    assert refusal == {name: pytest.approx(value, abs=2000) for name, value in numbers.items()}
+    assert said(host, "set_rate", **args) == (status, {name: pytest.approx(value) for name, value in numbers.items()})
+
+
+def test_a_rate_that_the_line_cannot_carry_is_refused_with_what_its_frames_would_take() -> None:
+    host = Host(SimulatedDevice())
+    host.run(0.1)
+    status, refusal = said(host, "set_rate", stream=0, rate_mhz=8_000_000)
+    frame_bytes = len(encode_frame(messages.Samples.TYPE, 0, messages.Samples(0, 0, 0, bytes(480)).pack()))
+    assert status == "OVER_LINE_BUDGET"
+    assert refusal["needed"] == pytest.approx(10 * frame_bytes * 8000 / 40, rel=0.01)  # and two slow streams
+    assert refusal["available"] == pytest.approx(0.92 * 921_600, rel=0.001)
 
 
 def test_what_it_does_not_understand_gets_an_answer_too() -> None:

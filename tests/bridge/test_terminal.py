@@ -23,7 +23,7 @@ from telemetry_bridge.hub import Hub
 from telemetry_bridge.terminal import LiveValues, StatusLine, Tally
 
 FIELDS = (FieldInfo("accel_x", "m/s^2"), FieldInfo("gyro_x", "rad/s"))
-STREAM = StreamInfo(0, "imu", "mpu6050", FIELDS, 1000.0, None, 3, 1, 1950, "streaming")
+STREAM = StreamInfo(0, "imu", "mpu6050", FIELDS, 1000.0, None, 3, 1, 1950, "streaming", 20_000, True)
 DEVICE = DeviceInfo(
     id="0123456789abcdef01234567",
     state="online",

@@ -2,15 +2,59 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from telemetry_bridge.errors import CommandError
-from telemetry_bridge.events import CommandDone, DeviceInfo, StreamInfo
+from telemetry_bridge.events import CommandDone, DeviceInfo, StreamInfo, WireArgs, WireData
+from telemetry_bridge.server.arguments import (
+    BAUD,
+    BOOT_ID,
+    ENABLED,
+    FIELD,
+    FULL_SCALE,
+    LATENCY,
+    RATE,
+    SOURCE,
+    STREAM,
+    Argument,
+    Given,
+    stream_of,
+)
+from telemetry_bridge.session.refusals import explain, limits
 
-_RATE_MHZ_MAX: Final = 2**32 - 1
+Result: TypeAlias = Callable[[WireData, DeviceInfo, Given], dict[str, object]]
+
+
+def _plain(data: WireData, _device: DeviceInfo, _args: Given) -> dict[str, object]:
+    return dict(data)
+
+
+def _with_rate(data: WireData, _device: DeviceInfo, _args: Given) -> dict[str, object]:
+    rest: dict[str, object] = {key: value for key, value in data.items() if key != "rate_mhz"}
+    return {"rate_hz": data["rate_mhz"] / 1000, **rest}
+
+
+def _with_latency(data: WireData, _device: DeviceInfo, _args: Given) -> dict[str, object]:
+    return {"latency_ms": data["latency_us"] / 1000}
+
+
+def _self_test(data: WireData, device: DeviceInfo, args: Given) -> dict[str, object]:
+    names = [field.name for field in stream_of(device, args).fields]
+    return {
+        "passed": bool(data["passed"]),
+        "fields": [
+            {
+                "name": names[number] if number < len(names) else f"field{number}",
+                "response": field.response,
+                "low": field.low,
+                "high": field.high,
+                "passed": field.low <= field.response <= field.high,
+            }
+            for number, field in enumerate(data["fields"])
+        ],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,21 +62,60 @@ class Spec:
     """One command.
 
     Attributes:
-        to_wire: arguments of the API to those of the wire; raises CommandError.
+        doc: what it does, for people.
+        wanted: what was asked for, in the words of a refusal; ``{stream}`` … are the client's arguments.
         from_wire: result of the wire to that of the API.
     """
 
-    to_wire: Callable[[DeviceInfo, Mapping[str, object], int], dict[str, int]]
-    from_wire: Callable[[Mapping[str, int]], dict[str, object]]
+    doc: str
+    args: tuple[Argument, ...] = ()
+    wanted: str = ""
+    from_wire: Result = _plain
 
 
-def to_wire(device: DeviceInfo, name: str, args: Mapping[str, object], now_ns: int) -> dict[str, int]:
+COMMANDS: Final[dict[str, Spec]] = {
+    "set_rate": Spec(
+        "change the rate of a stream; the sensor's nearest is taken",
+        (STREAM, RATE),
+        "{stream} at {rate_hz} Hz",
+        _with_rate,
+    ),
+    "get_rate": Spec("the rate of a stream", (STREAM,), "{stream}", _with_rate),
+    "set_range": Spec(
+        "change the full-scale range; the smallest that holds the wanted one is taken",
+        (STREAM, FIELD, FULL_SCALE),
+        "{field} of {stream} with a full scale of {full_scale}{unit}",
+    ),
+    "enable_stream": Spec("enable or disable a stream", (STREAM, ENABLED), "{stream}"),
+    "set_latency": Spec(
+        "bound how long a sample waits on the board for its batch to fill",
+        (STREAM, LATENCY),
+        "{stream} with a latency of {latency_ms} ms",
+        _with_latency,
+    ),
+    "set_baud": Spec("change the rate of the line, on the board and here", (BAUD,), "{baud} baud"),
+    "self_test": Spec(
+        "test the sensor of a stream against its datasheet; keep it still", (STREAM,), "{stream}", _self_test
+    ),
+    "save_configuration": Spec("store rates, ranges, latencies and enabled streams: those of the next boot"),
+    "restore_configuration": Spec("take the stored settings, or the defaults, into force", (SOURCE,)),
+    "clear_counters": Spec("set the counters of health to zero, but for those of the streams"),
+    "acknowledge_fault": Spec("let the board forget the record of a crash", (BOOT_ID,)),
+    "ping": Spec("ask for the board's time"),
+    "describe": Spec("let the board describe itself and its streams again"),
+    "get_health": Spec("let the board send its health now"),
+    "reset": Spec("restart the board"),
+    "enter_bootloader": Spec("restart the board into its ROM's bootloader, to be flashed"),
+}
+
+
+def to_wire(device: DeviceInfo, name: str, args: Given, now_ns: int) -> WireArgs:
     """Arguments of a command for the wire.
 
     Args:
         device: the board that gets it.
         name: of the command.
-        args: as the client gave them.
+        args: as the client gave them; those that the command does not have are ignored.
         now_ns: monotonic time of the host, for ``ping``.
 
     Raises:
@@ -41,88 +124,26 @@ def to_wire(device: DeviceInfo, name: str, args: Mapping[str, object], now_ns: i
     spec = COMMANDS.get(name)
     if spec is None:
         raise CommandError("bad_request", f"there is no command {name[:40]!r}; known: {', '.join(COMMANDS)}")
-    return spec.to_wire(device, args, now_ns)
+    if name == "ping":
+        return {"host_ns": now_ns}
+    return dict(argument.wire(device, args) for argument in spec.args)
 
 
-def result_data(done: CommandDone) -> dict[str, object]:
+def result_data(done: CommandDone, device: DeviceInfo, args: Given) -> dict[str, object]:
     """Result or refusal fields of a command that ended, in SI units."""
     if done.ok:
-        spec = COMMANDS.get(done.name)
-        return dict(done.data) if spec is None else spec.from_wire(done.data)
-    if "needed" not in done.data or "available" not in done.data:
-        return dict(done.data)
-    needed, available = done.data["needed"], done.data["available"]
-    if done.status == "bad_argument" and done.name == "set_baud":
-        return {"min_baud": needed, "max_baud": available}
-    if done.status == "bad_argument":
-        return {"min_rate_hz": needed / 1000, "max_rate_hz": available / 1000}
-    return {"needed_bit_s": needed, "available_bit_s": available}
+        return COMMANDS[done.name].from_wire(done.data, device, args)
+    return dict(limits(done.name, done.status, done.data))
 
 
-def refusal_text(done: CommandDone, args: Mapping[str, object]) -> str:
+def refusal_text(done: CommandDone, device: DeviceInfo, args: Given) -> str:
     """One line for a human that says why the board refused, with the numbers it gave."""
-    if done.name == "set_baud":
+    if done.status in {"timeout", "bad_answer"}:
         return done.message
-    wanted = f"{args.get('stream', '')} at {args.get('rate_hz', '?')} Hz"
-    match result_data(done):
-        case {"min_rate_hz": low, "max_rate_hz": high}:
-            return f"{wanted} is not possible: the sensor can do {low:g} to {high:g} Hz"
-        case {"needed_bit_s": needed, "available_bit_s": available}:
-            what = "sensor bus" if done.status == "over_bus_budget" else "line"
-            return f"{wanted} would take {needed} bit/s of the {what}; there are {available} bit/s"
-        case _:
-            return done.message or f"{done.name} was refused: {done.status}"
+    unit = _unit(stream_of(device, args), args) if done.name == "set_range" else ""
+    wanted = COMMANDS[done.name].wanted.format(**{**args, "unit": unit and f" {unit}"})
+    return explain(done.name, done.status, done.data, wanted=wanted, unit=unit)
 
 
-def _stream(device: DeviceInfo, args: Mapping[str, object]) -> StreamInfo:
-    name = args.get("stream")
-    if not isinstance(name, str):
-        raise CommandError("bad_request", "args.stream: the name of a stream is needed")
-    for stream in device.streams:
-        if stream.name == name:
-            return stream
-    known = ", ".join(stream.name for stream in device.streams) or "none"
-    raise CommandError("unknown_stream", f"device {device.id} has no stream {name[:40]!r}; it has: {known}")
-
-
-def _rate_mhz(args: Mapping[str, object]) -> int:
-    rate = args.get("rate_hz")
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not math.isfinite(rate) or rate <= 0:
-        raise CommandError("bad_request", "args.rate_hz: a rate in Hz above 0 is needed")
-    rate_mhz = round(rate * 1000)
-    if not 1 <= rate_mhz <= _RATE_MHZ_MAX:
-        raise CommandError("bad_request", f"args.rate_hz: {rate:g} is not between 0.001 and {_RATE_MHZ_MAX / 1000:.0f}")
-    return rate_mhz
-
-
-def _baud(args: Mapping[str, object]) -> int:
-    baud = args.get("baud")
-    if isinstance(baud, bool) or not isinstance(baud, int) or not 0 < baud <= 2**32 - 1:
-        raise CommandError("bad_request", "args.baud: a rate in baud is needed, a whole number")
-    return baud
-
-
-def _no_args(_device: DeviceInfo, _args: Mapping[str, object], _now_ns: int) -> dict[str, int]:
-    return {}
-
-
-def _plain(data: Mapping[str, int]) -> dict[str, object]:
-    return dict(data)
-
-
-def _with_rate(data: Mapping[str, int]) -> dict[str, object]:
-    rest: dict[str, object] = {key: value for key, value in data.items() if key != "rate_mhz"}
-    return {"rate_hz": data["rate_mhz"] / 1000, **rest}
-
-
-COMMANDS: Final[dict[str, Spec]] = {
-    "set_rate": Spec(
-        lambda device, args, _now: {"stream": _stream(device, args).number, "rate_mhz": _rate_mhz(args)}, _with_rate
-    ),
-    "get_rate": Spec(lambda device, args, _now: {"stream": _stream(device, args).number}, _with_rate),
-    "set_baud": Spec(lambda _device, args, _now: {"baud": _baud(args)}, _plain),
-    "ping": Spec(lambda _device, _args, now_ns: {"host_ns": now_ns}, _plain),
-    "describe": Spec(_no_args, _plain),
-    "get_health": Spec(_no_args, _plain),
-    "reset": Spec(_no_args, _plain),
-}
+def _unit(stream: StreamInfo, args: Given) -> str:
+    return next((field.unit for field in stream.fields if field.name == args["field"]), "")

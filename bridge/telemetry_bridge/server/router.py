@@ -225,10 +225,13 @@ class Router:
 
     def _standing(self, device: str, stream: str) -> tuple[int, tuple[FieldInfo, ...], int]:
         state = self._hub.stream(device, stream)
-        if state is not None:
-            return state.epoch.epoch, state.epoch.fields, state.next_index
-        info = next(known for known in self._hub.devices[device].streams if known.name == stream)
-        return info.epoch, info.fields, 0
+        info = next((known for known in self._hub.devices[device].streams if known.name == stream), None)
+        if state is None:
+            assert info is not None  # else there is no such stream
+            return info.epoch, info.fields, 0
+        # A range may have changed since the epoch began: the device has it as it is now.
+        fields = info.fields if info is not None and info.epoch == state.epoch.epoch else state.epoch.fields
+        return state.epoch.epoch, fields, state.next_index
 
     # ----------------------------------------------------------------- events
 

@@ -139,6 +139,8 @@ def device_json(device: DeviceInfo) -> dict[str, object]:
             "state": stream.state,
             "epoch": stream.epoch,
             "group_delay_us": stream.group_delay_us,
+            "latency_ms": stream.latency_us / 1000,
+            "enabled": stream.enabled,
         }
         for stream in device.streams
     ]

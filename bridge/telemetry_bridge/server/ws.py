@@ -15,6 +15,7 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from telemetry_bridge.errors import BridgeError, CommandError
+from telemetry_bridge.events import DeviceInfo, WireArgs
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.ports import Holder
 from telemetry_bridge.server.commands import refusal_text, result_data, to_wire
@@ -364,7 +365,7 @@ class Client:
             args = to_wire(device, request.name, request.args, time.monotonic_ns())
         except CommandError as error:
             raise RequestError(error.code, str(error), request.id) from None
-        self._start(self._run(request, args))
+        self._start(self._run(request, device, args))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._connection.loop.create_task(work)
@@ -390,10 +391,10 @@ class Client:
         self._leased = [holder for holder in self._leased if holder not in holders]
         self._say(answer("resumed", request.id, ports=_ports(holders)))
 
-    async def _run(self, request: Command, args: dict[str, int]) -> None:
-        self._say(await self._outcome(request, args))
+    async def _run(self, request: Command, device: DeviceInfo, args: WireArgs) -> None:
+        self._say(await self._outcome(request, device, args))
 
-    async def _outcome(self, request: Command, args: dict[str, int]) -> bytes:
+    async def _outcome(self, request: Command, device: DeviceInfo, args: WireArgs) -> bytes:
         try:
             async with asyncio.timeout(self._limits.command_s):
                 done = await self._hub.command(request.device, request.name, args)
@@ -409,9 +410,11 @@ class Client:
         except Exception:  # noqa: BLE001 - a handler is foreign code, and each request gets exactly one answer
             _log.exception("command %s failed", request.name)
             return error_message(request.id, "internal", f"{request.name}: the bridge failed; its log says more")
+        data = result_data(done, device, request.args)
         if done.ok:
-            return result_message(request.id, result_data(done))
-        return result_message(request.id, result_data(done), code=done.status, text=refusal_text(done, request.args))
+            return result_message(request.id, data)
+        text = refusal_text(done, device, request.args)
+        return result_message(request.id, data, code=done.status, text=text)
 
 
 def _ports(holders: Iterable[Holder]) -> list[dict[str, str | None]]:

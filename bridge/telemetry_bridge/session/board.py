@@ -100,6 +100,8 @@ class Board:
             hello_us = run.time.widen(hello.time_us)
             for track in self._tracks.values():
                 track.keep(lambda arrival: _belongs(arrival, hello_us, now_ns))
+            if not self._holds:
+                self._clock_deadline_ns = None  # of frames that are gone; the next ones wait anew
             run.time.note(hello_us, now_ns)
             run.clock.line_changed(hello.baud)
             is_news = not self.online
@@ -199,7 +201,7 @@ class Board:
     def release(self, now_ns: int, *, at_once: bool = False) -> None:
         """Process what is held and may go out now; ``at_once`` does not wait for the clock."""
         run = self._run
-        if run is None or not self.online or not any(track.held for track in self._tracks.values()):
+        if run is None or not self.online or not self._holds:
             return
         if at_once:
             self._clock_deadline_ns = now_ns
@@ -208,6 +210,10 @@ class Board:
         for track in self._tracks.values():
             while track.held and track.knows(track.held[0].generation):
                 self._emit(track.process(track.held.popleft()), now_ns)
+
+    @property
+    def _holds(self) -> bool:
+        return any(track.held for track in self._tracks.values())
 
     def _track(self, number: int, run: Run) -> StreamTrack:
         track = self._tracks.get(number)
@@ -275,6 +281,10 @@ class Board:
             track = self._tracks.get(entry.stream)
             if track is not None:
                 self._emit(track.health(entry, time_us, self._receiver.mark), now_ns)
+        for sensor in message.sensors:
+            track = self._tracks.get(sensor.stream)
+            if track is not None:
+                track.board_rate_hz = sensor.measured_mhz / 1000 if sensor.measured_mhz else None
         run.changed = True
         self._report("health", time_us, reports.health(message, self._tracks, self._stats()), run, now_ns)
 

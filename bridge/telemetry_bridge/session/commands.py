@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from telemetry_bridge.events import WireArgs, WireData
 from telemetry_bridge.session.line import Transmitter
+from telemetry_bridge.session.refusals import explain
 from telemetry_protocol import Refused, messages
 from telemetry_protocol.messages import Response
 
 REPEAT_NS: Final = 500_000_000
 REPEATS: Final = 3
 """SPEC.md, "Conversation": repeated after 500 ms, three times, with the same request id."""
+SLOW: Final = frozenset({"self_test", "save_configuration", "restore_configuration"})
+SLOW_REPEAT_NS: Final = 1_600_000_000
+"""Those may be answered as late as 1.5 s (SPEC.md, "Commands"). A repeat on its way when the answer comes would do the
+work again, so that it waits until the answer must be there; the whole stays below the server's limit of 5 s."""
+SLOW_REPEATS: Final = 2
 PENDING_MAX: Final = 64
 """Commands that may wait for their answers at once; a further one is refused."""
 
@@ -24,9 +30,9 @@ class Ended:
     request: int
     name: str
     status: str
-    data: Mapping[str, int]
+    data: WireData
     message: str = ""
-    args: Mapping[str, int] = field(default_factory=dict)
+    args: WireArgs = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -34,8 +40,18 @@ class _Pending:
     name: str
     payload: bytes
     due_ns: int
-    args: Mapping[str, int]
+    args: WireArgs
     repeats: int = 0
+
+    @property
+    def patience_ns(self) -> int:
+        """How long to wait for an answer before the command is repeated."""
+        return SLOW_REPEAT_NS if self.name in SLOW else REPEAT_NS
+
+    @property
+    def repeats_max(self) -> int:
+        """How often it is repeated."""
+        return SLOW_REPEATS if self.name in SLOW else REPEATS
 
 
 class Commands:
@@ -49,7 +65,7 @@ class Commands:
         self._pending: dict[int, _Pending] = {}
         self._last_request = 0
 
-    def send(self, name: str, args: Mapping[str, int], now_ns: int) -> int:
+    def send(self, name: str, args: WireArgs, now_ns: int) -> int:
         """Send a command and expect its answer; the request id.
 
         Raises:
@@ -58,10 +74,11 @@ class Commands:
         if len(self._pending) >= PENDING_MAX:
             raise ValueError(f"{name}: {PENDING_MAX} commands wait for the board already")
         request, payload, _ = self.send_once(name, args)
-        self._pending[request] = _Pending(name, payload, now_ns + REPEAT_NS, args)
+        pending = self._pending[request] = _Pending(name, payload, now_ns, args)
+        pending.due_ns += pending.patience_ns
         return request
 
-    def send_once(self, name: str, args: Mapping[str, int]) -> tuple[int, bytes, int]:
+    def send_once(self, name: str, args: WireArgs) -> tuple[int, bytes, int]:
         """Send a command that is not repeated and whose answer :meth:`answered` will not know.
 
         Returns:
@@ -89,8 +106,8 @@ class Commands:
         ok = response.status == messages.Status.OK
         data = spec.unpack_result(response.data) if ok else spec.unpack_refusal(response.data)
         if isinstance(data, Refused):
-            return Ended(response.request, pending.name, "bad_answer" if ok else status, {}, data.reason)
-        message = "" if ok else _explain(pending.name, status, data)
+            return Ended(response.request, pending.name, "bad_answer" if ok else status, {}, data.reason, pending.args)
+        message = "" if ok else explain(pending.name, status, data)
         return Ended(response.request, pending.name, status, data, message, pending.args)
 
     def poll(self, now_ns: int) -> list[Ended]:
@@ -99,13 +116,13 @@ class Commands:
         for request, pending in list(self._pending.items()):
             if now_ns < pending.due_ns:
                 continue
-            if pending.repeats < REPEATS:
+            if pending.repeats < pending.repeats_max:
                 pending.repeats += 1
-                pending.due_ns = now_ns + REPEAT_NS
+                pending.due_ns = now_ns + pending.patience_ns
                 self._transmitter.send(messages.Command.TYPE, pending.payload)
             else:
                 del self._pending[request]
-                seconds = (REPEATS + 1) * REPEAT_NS / 1e9
+                seconds = (pending.repeats + 1) * pending.patience_ns / 1e9
                 message = f"{pending.name}: the board gave no answer within {seconds:g} s"
                 ended.append(Ended(request, pending.name, "timeout", {}, message))
         return ended
@@ -128,20 +145,3 @@ class Commands:
             self._last_request = self._last_request % 0xFFFF + 1
             if self._last_request not in self._pending:
                 return self._last_request
-
-
-def _explain(name: str, status: str, data: Mapping[str, int]) -> str:
-    """One line for a human about a refusal, with its numbers."""
-    if "needed" in data and "available" in data:
-        needed, available = data["needed"], data["available"]
-        if status == "over_line_budget":
-            return f"{name}: this takes {needed} bit/s, the line carries {available}"
-        if status == "over_bus_budget":
-            return f"{name}: this takes {needed} bit/s, the sensor bus carries {available}"
-        if status == "bad_argument":
-            if name == "set_baud":
-                return (
-                    f"{name}: the clock of the board makes rates of {needed} to {available} baud, not each within 1 %"
-                )
-            return f"{name}: the rate must be {needed / 1000:g} to {available / 1000:g} Hz"
-    return f"{name}: the board refused: {status.replace('_', ' ')}"

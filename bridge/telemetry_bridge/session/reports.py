@@ -24,12 +24,14 @@ _EXCEPTIONS: Final = {
 
 def health(message: messages.Health, tracks: Mapping[int, StreamTrack], stats: LinkStats) -> dict[str, object]:
     """Body of a ``health`` message. ``streams`` has the board's counters and the host's, by stream name."""
+    sensors = {entry.stream: entry for entry in message.sensors}
     return {
         "uptime_s": message.uptime_s,
         "cpu": message.cpu_permille / 1000,
         "stack_free_bytes": message.stack_free,
         "supply_v": message.supply_mv / 1000 if message.supply_mv else None,
-        "mcu_temperature_degc": None if message.mcu_cdegc == _UNKNOWN_TEMPERATURE else message.mcu_cdegc / 100,
+        "mcu_temperature_degc": _degc(message.mcu_cdegc),
+        "flash_stall_ms": message.flash_stall_us / 1000,
         "uart": {
             "overrun": message.rx_overrun,
             "framing": message.rx_framing,
@@ -57,6 +59,7 @@ def health(message: messages.Health, tracks: Mapping[int, StreamTrack], stats: L
                 "lost_fifo": entry.lost_fifo,
                 "lost_ring": entry.lost_ring,
                 "lost_bus": entry.lost_bus,
+                **_sensor(sensors.get(entry.stream)),
                 **_received(tracks.get(entry.stream)),
             }
             for entry in message.streams
@@ -84,6 +87,20 @@ def fault(message: messages.Fault) -> dict[str, object]:
 def _name(number: int, tracks: Mapping[int, StreamTrack]) -> str:
     track = tracks.get(number)
     return f"stream{number}" if track is None else track.name
+
+
+def _degc(cdegc: int) -> float | None:
+    return None if cdegc == _UNKNOWN_TEMPERATURE else cdegc / 100
+
+
+def _sensor(entry: messages.SensorHealth | None) -> dict[str, float | None]:
+    """What the board knows of the sensor behind a stream; nothing of one that is not there."""
+    if entry is None:
+        return {"measured_rate_hz": None, "sensor_temperature_degc": None}
+    return {
+        "measured_rate_hz": entry.measured_mhz / 1000 if entry.measured_mhz else None,
+        "sensor_temperature_degc": _degc(entry.temperature_cdegc),
+    }
 
 
 def _received(track: StreamTrack | None) -> dict[str, int]:

@@ -6,11 +6,11 @@ opened ──> WAITING_SILENT ──bytes──> WAITING_GARBAGE ──HELLO─�
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
-from telemetry_bridge.events import CommandDone, Event, LinkStats
+from telemetry_bridge.events import CommandDone, Event, LinkStats, WireArgs
 from telemetry_bridge.session.board import Board
 from telemetry_bridge.session.commands import Commands, Ended
 from telemetry_bridge.session.line import Receiver, Transmitter
@@ -241,7 +241,7 @@ class Session:
             self._tally.unknown_answers += 1
         else:
             if ended.name == "set_baud" and ended.status == "ok":
-                self._follow(ended.args["baud"], ended.data["baud"], now_ns)
+                self._follow(int(ended.args["baud"]), ended.data["baud"], now_ns)
             self._end([ended])
 
     # ------------------------------------------------------------ line's rate
@@ -277,7 +277,7 @@ class Session:
 
     # ---------------------------------------------------------- commands
 
-    def command(self, name: str, args: Mapping[str, int], now_ns: int) -> int:
+    def command(self, name: str, args: WireArgs, now_ns: int) -> int:
         """Send a command to the board.
 
         Returns:
@@ -297,7 +297,7 @@ class Session:
                     self._rate.refused()
                     self._board.warn("rate", end.message)
                 continue
-            done = CommandDone(device, end.request, end.name, end.status, end.data, end.message)
+            done = CommandDone(device, end.request, end.name, end.status, end.data, end.message, end.args)
             self._board.events.append(done)
 
     # -------------------------------------------------------- time passes

@@ -78,6 +78,7 @@ class StreamTrack:
         self.run = run
         self.held: deque[Arrival] = deque()
         self.state = "streaming"  # until HEALTH says otherwise
+        self.board_rate_hz: float | None = None  # as HEALTH says
         self.received = 0
         self.lost: dict[GapCause, int] = {"device": 0, "wire": 0, "host": 0}
         self._descriptors: dict[int, Descriptor] = {}
@@ -143,6 +144,10 @@ class StreamTrack:
             return self._newest.error
         descriptor = Descriptor(message)
         before = self._newest
+        if before is not None and not before.message.enabled and message.enabled:
+            self.state = "streaming"  # what HEALTH has said is of before
+        if before is None or before.message.rate_mhz != message.rate_mhz:
+            self.board_rate_hz = None
         self._descriptors = {descriptor.generation: descriptor}
         if before is not None and before.generation != descriptor.generation:
             self._descriptors[before.generation] = before
@@ -230,24 +235,36 @@ class StreamTrack:
         if descriptor is None:
             return None
         newest = self._newest or descriptor
-        period_us = self._fit.period_us
+        enabled = bool(newest.message.enabled)
         return StreamInfo(
             number=self.number,
             name=self.name,
             sensor=newest.message.sensor,
             fields=newest.fields,
             rate_hz=newest.message.rate_mhz / 1000,
-            measured_rate_hz=None if period_us is None else round(1e6 / period_us, 4),
+            measured_rate_hz=self._measured_hz(newest) if enabled else None,
             generation=newest.generation,
             epoch=0 if self._epoch is None else self._epoch,
             group_delay_us=newest.group_delay_us,
-            state=self._state_beside(newest.message.sensor),
+            state=self._state_beside(newest.message),
+            latency_us=newest.message.latency_us,
+            enabled=enabled,
         )
 
-    def _state_beside(self, sensor: str) -> str:
-        """What HEALTH said last; of an absence the descriptor knows more: it names the part, or none."""
-        if not sensor:
+    def _measured_hz(self, newest: Descriptor) -> float | None:
+        """The rate by the board's clock: as its samples show it, else as the board says."""
+        period_us = self._fit.period_us
+        if period_us is None or self._current is None or self._current.period_us != newest.period_us:
+            return self.board_rate_hz  # no samples yet, or only of another rate
+        return round(1e6 / period_us, 4)
+
+    def _state_beside(self, message: messages.Stream) -> str:
+        """What HEALTH said last; the descriptor knows more of an absence, it names the part or none, and is told
+        at once when the stream is disabled."""
+        if not message.sensor:
             return "absent"
+        if not message.enabled:
+            return "stopped"
         return "streaming" if self.state == "absent" else self.state
 
     def _widen(self, index: int) -> int:

@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, Self
 
 import numpy as np
 
 from telemetry_bridge.errors import LinkError, LinkLost
+from telemetry_bridge.sim.commands import BAUD_MAX, Commands
 from telemetry_bridge.sim.line import Line
-from telemetry_bridge.sim.rate import BAUD_MIN
-from telemetry_bridge.sim.sensors import NEVER_NS, Stream, sensors
-from telemetry_protocol import FINGERPRINT, PROTOCOL, Decoder, Frame, Message, messages
+from telemetry_bridge.sim.sensors import NEVER_NS, Settings, Stream, sensors
+from telemetry_protocol import FINGERPRINT, PROTOCOL, Counters, Decoder, Frame, Message, messages
 
 BAUD: Final = 921_600
-BAUD_MAX: Final = 3_000_000
 FIRST_TICK_NS: Final = 20_000_000
 """Device time at which the sensors start."""
 HEALTH_NS: Final = 1_000_000_000
-RESET_DELAY_NS: Final = 10_000_000
-"""From the answer to the reset."""
-LINE_SHARE: Final = 0.92
-"""Of the line that SAMPLES may take."""
-_SAMPLES_FRAMING: Final = 20
-"""Bytes around the samples of a frame: SPEC.md, "What it costs"."""
 _U48: Final = (1 << 48) - 1
 _U32: Final = (1 << 32) - 1
 
@@ -70,6 +63,7 @@ class SimulatedDevice:
         self._reset_at_ns = NEVER_NS
         self._cause = messages.ResetCause.POWER_ON
         self._decoder = Decoder()
+        self._commands = Commands(self)
         self._inbox: list[tuple[int, int, bytes]] = []  # host ns of the last byte, order, bytes
         self._received = 0
         self._input_free_ns = 0
@@ -168,7 +162,7 @@ class SimulatedDevice:
 
     def log(self, level: messages.LogLevel, text: str) -> None:
         """Send a line of text."""
-        self._send(messages.Log(self._device_us(self._now_ns) & _U48, level, text), self._now_ns)
+        self._send(messages.Log(self.device_us(self._now_ns) & _U48, level, text), self._now_ns)
 
     def unplug_sensor(self, stream: str) -> None:
         """The sensor behind a stream stops answering."""
@@ -184,7 +178,7 @@ class SimulatedDevice:
         Raises:
             KeyError: there is none.
         """
-        return {stream.sensor.name: stream for stream in self._streams}[name]
+        return {stream.sensor.name: stream for stream in self.streams}[name]
 
     # ------------------------------------------------------------ inner life
 
@@ -207,10 +201,12 @@ class SimulatedDevice:
         self.line.clear()
         self._health_ns = HEALTH_NS
         self._dropped_messages = 0
-        self._streams = [
+        stored = self._commands.stored
+        self.streams = [
             Stream(
                 number,
                 sensor,
+                settings=None if stored is None else stored[number],
                 generation=self.boot_id & 7,
                 start_ns=FIRST_TICK_NS,
                 odr_ppm=self._odr_ppm,
@@ -219,13 +215,14 @@ class SimulatedDevice:
             for number, sensor in enumerate(sensors(self.seed, self._rate_hz))
         ]
         if not silent:
-            self._describe(now_ns)
+            self.describe(now_ns)
 
     def _device_ns(self, host_ns: int) -> int:
         assert self._booted_ns is not None
         return int((host_ns - self._booted_ns) * self._speed)
 
-    def _device_us(self, host_ns: int) -> int:
+    def device_us(self, host_ns: int) -> int:
+        """Device time."""
         return self._device_ns(host_ns) // 1000
 
     def _host_ns(self, device_ns: int) -> int:
@@ -237,7 +234,7 @@ class SimulatedDevice:
         return host_ns
 
     def _next_event_ns(self) -> int:
-        device_ns = min(self._health_ns, *(stream.due_ns for stream in self._streams))
+        device_ns = min(self._health_ns, *(stream.due_ns for stream in self.streams))
         input_ns = self._inbox[0][0] if self._inbox else NEVER_NS
         return min(self._host_ns(device_ns), input_ns, self._reset_at_ns, self.line.rate.due_ns)
 
@@ -255,13 +252,13 @@ class SimulatedDevice:
                 if isinstance(item, Frame):
                     self.line.rate.heard(now_ns, ping=False)
                 if isinstance(item, Frame) and item.type == messages.Command.TYPE:
-                    self._command(item.payload, now_ns)
-        for stream in self._streams:
+                    self._commands.carry_out(item.payload, now_ns)
+        for stream in self.streams:
             while stream.due_ns <= device_ns:
                 self._send_samples(stream, stream.flush(device_ns))
         if self._health_ns <= device_ns:
             self._health_ns += HEALTH_NS
-            self._send(self._health(device_ns), now_ns)
+            self.send_health(now_ns)
 
     def _send(self, message: Message, now_ns: int) -> None:
         if not self.line.send(message, now_ns):
@@ -271,9 +268,42 @@ class SimulatedDevice:
         if batch is not None and not self.line.send(batch, self._now_ns):
             stream.lost["ring"] += len(batch.data) // (2 * len(stream.sensor.fields))
 
-    def _describe(self, now_ns: int) -> None:
+    # ------------------------------------------------- what commands make it do
+
+    def answer(self, make: Callable[[int], Message], now_ns: int) -> None:
+        """Queue the answer to a command; ``make`` is called with the host's time of its first byte."""
+        if self.mute_answers:
+            self.mute_answers -= 1
+        else:
+            self.line.answer(make, now_ns)
+
+    def change(self, stream: Stream, settings: Settings, now_ns: int) -> None:
+        """Take settings of a stream into force, if they are not."""
+        if settings != stream.settings:
+            before, generation = stream.descriptor(), stream.generation
+            self._send_samples(stream, stream.change(settings, self._device_ns(now_ns)))
+            if before == replace(stream.descriptor(), stream_gen=before.stream_gen):
+                stream.generation = generation  # only what was wanted has another name
+            else:
+                self._send(stream.descriptor(), now_ns)
+
+    def reset_at(self, host_ns: int) -> None:
+        """Reset then."""
+        self._reset_at_ns = host_ns
+
+    def clear_counters(self) -> None:
+        """Set the counters of HEALTH to zero, but for those of the streams."""
+        self._decoder.counters = Counters()
+        self._dropped_messages = self.line.rate.fallbacks = 0
+
+    def send_health(self, now_ns: int) -> None:
+        """Send HEALTH."""
+        self._send(self._health(self._device_ns(now_ns)), now_ns)
+
+    def describe(self, now_ns: int) -> None:
+        """Send HELLO and every STREAM."""
         self._send(self._hello(now_ns), now_ns)
-        for stream in self._streams:
+        for stream in self.streams:
             self._send(stream.descriptor(), now_ns)
 
     def _hello(self, now_ns: int) -> messages.Hello:
@@ -283,13 +313,13 @@ class SimulatedDevice:
             boot_id=self.boot_id,
             uid=self.uid,
             reset_cause=self._cause,
-            capabilities=messages.Capabilities.BAUD_CHANGE,
+            capabilities=messages.Capabilities.BAUD_CHANGE | messages.Capabilities.STORED_CONFIGURATION,
             clock_hz=100_000_000,
             baud=self.line.baud,
             baud_max=BAUD_MAX,
             retransmit=0,
-            time_us=self._device_us(now_ns) & _U48,
-            streams=len(self._streams),
+            time_us=self.device_us(now_ns) & _U48,
+            streams=len(self.streams),
             firmware="simulated",
             revision="none",
             board="simulated",
@@ -298,7 +328,7 @@ class SimulatedDevice:
     def _health(self, device_ns: int) -> messages.Health:
         seen = self._decoder.counters
         imu_cdegc, mcu_cdegc = (
-            round(100 * float(stream.sensor.measure(np.array([device_ns / 1e9]))[0, 0])) for stream in self._streams[1:]
+            round(100 * float(stream.sensor.measure(np.array([device_ns / 1e9]))[0, 0])) for stream in self.streams[1:]
         )
         dies = (imu_cdegc, imu_cdegc, mcu_cdegc)  # imu and imu_temp are one sensor
         return messages.Health(
@@ -319,10 +349,10 @@ class SimulatedDevice:
             bus_nack=0,
             bus_error=0,
             bus_timeout=0,
-            streams=tuple(stream.health(device_ns) for stream in self._streams),
+            streams=tuple(stream.health(device_ns) for stream in self.streams),
             sensors=tuple(
                 stream.sensor_health(die)
-                for stream, die in zip(self._streams, dies, strict=True)
+                for stream, die in zip(self.streams, dies, strict=True)
                 if not stream.is_missing
             ),
             bus_recoveries=0,
@@ -330,117 +360,3 @@ class SimulatedDevice:
             baud_fallbacks=self.line.rate.fallbacks,
             flash_stall_us=0,
         )
-
-    # -------------------------------------------------------------- commands
-
-    def _command(self, payload: bytes, now_ns: int) -> None:
-        command = messages.unpack(messages.Command.TYPE, payload)
-        if not isinstance(command, messages.Command):
-            return
-        match messages.COMMAND_NAMES.get(command.command):
-            case "ping":
-                self._ping(command, now_ns)
-            case "describe":
-                self._answer(command, messages.Status.OK, b"", now_ns)
-                self._describe(now_ns)
-            case "get_rate":
-                self._get_rate(command, now_ns)
-            case "set_rate":
-                self._set_rate(command, now_ns)
-            case "set_baud":
-                self._set_baud(command, now_ns)
-            case "get_health":
-                self._answer(command, messages.Status.OK, b"", now_ns)
-                self._send(self._health(self._device_ns(now_ns)), now_ns)
-            case "reset":
-                self._answer(command, messages.Status.OK, b"", now_ns)
-                self._reset_at_ns = now_ns + RESET_DELAY_NS
-            case None:
-                self._answer(command, messages.Status.UNKNOWN_COMMAND, b"", now_ns)
-            case _:
-                self._answer(command, messages.Status.UNSUPPORTED, b"", now_ns)
-
-    def _answer(self, command: messages.Command, status: messages.Status, data: bytes, now_ns: int) -> None:
-        if self.mute_answers:
-            self.mute_answers -= 1
-            return
-        response = messages.Response(command.request, command.command, status, data)
-        self.line.answer(lambda _: response, now_ns)
-
-    def _ping(self, command: messages.Command, now_ns: int) -> None:
-        if len(command.args) < 8:
-            self._answer(command, messages.Status.BAD_LENGTH, b"", now_ns)
-            return
-        if self.mute_answers:
-            self.mute_answers -= 1
-            return
-        self.line.rate.heard(now_ns, ping=True)
-        received = command.args[:8] + self._stamp(now_ns)
-
-        def make(start_ns: int) -> Message:
-            return messages.Response(
-                command.request, command.command, messages.Status.OK, received + self._stamp(start_ns)
-            )
-
-        self.line.answer(make, now_ns)
-
-    def _stamp(self, now_ns: int) -> bytes:
-        return (self._device_us(now_ns) & _U48).to_bytes(6, "little")
-
-    def _get_rate(self, command: messages.Command, now_ns: int) -> None:
-        if not command.args:
-            self._answer(command, messages.Status.BAD_LENGTH, b"", now_ns)
-        elif command.args[0] >= len(self._streams):
-            self._answer(command, messages.Status.UNKNOWN_STREAM, b"", now_ns)
-        else:
-            rate = self._streams[command.args[0]].rate_mhz
-            self._answer(command, messages.Status.OK, struct.pack("<I", rate), now_ns)
-
-    def _set_rate(self, command: messages.Command, now_ns: int) -> None:
-        if len(command.args) < 5:
-            self._answer(command, messages.Status.BAD_LENGTH, b"", now_ns)
-            return
-        number, rate_mhz = struct.unpack_from("<BI", command.args)
-        if number >= len(self._streams):
-            self._answer(command, messages.Status.UNKNOWN_STREAM, b"", now_ns)
-            return
-        stream = self._streams[number]
-        low, high = (round(rate * 1000) for rate in stream.sensor.rates_hz)
-        if not low <= rate_mhz <= high:
-            self._answer(command, messages.Status.BAD_ARGUMENT, struct.pack("<II", low, high), now_ns)
-            return
-        needed, available = self._line_budget(stream, rate_mhz), int(self.line.baud * LINE_SHARE)
-        if needed > available:
-            self._answer(command, messages.Status.OVER_LINE_BUDGET, struct.pack("<II", needed, available), now_ns)
-            return
-        if rate_mhz != stream.rate_mhz:
-            self._send_samples(stream, stream.set_rate(rate_mhz, self._device_ns(now_ns)))
-            self._send(stream.descriptor(), now_ns)
-        self._answer(command, messages.Status.OK, struct.pack("<IB", rate_mhz, stream.generation), now_ns)
-
-    def _set_baud(self, command: messages.Command, now_ns: int) -> None:
-        if len(command.args) < 4:
-            self._answer(command, messages.Status.BAD_LENGTH, b"", now_ns)
-            return
-        (baud,) = struct.unpack_from("<I", command.args)
-        needed, available = self._line_budget(), int(baud * LINE_SHARE)
-        if not BAUD_MIN <= baud <= BAUD_MAX:
-            refusal = struct.pack("<II", BAUD_MIN, BAUD_MAX)
-            self._answer(command, messages.Status.BAD_ARGUMENT, refusal, now_ns)
-        elif needed > available and baud != self.line.baud:
-            self._answer(command, messages.Status.OVER_LINE_BUDGET, struct.pack("<II", needed, available), now_ns)
-        elif not self.line.rate.steady and baud != self.line.baud:
-            self._answer(command, messages.Status.BUSY, b"", now_ns)
-        else:
-            self._answer(command, messages.Status.OK, struct.pack("<I", baud), now_ns)
-            if baud != self.line.baud:
-                self.line.rate.change(baud)
-
-    def _line_budget(self, changed: Stream | None = None, rate_mhz: int = 0) -> int:
-        """Bits per second that all streams take, with one of them at a new rate."""
-        total = 0.0
-        for stream in self._streams:
-            hertz = (rate_mhz if stream is changed else stream.rate_mhz) / 1000
-            size = 2 * len(stream.sensor.fields)
-            total += 10 * hertz * (size + _SAMPLES_FRAMING / stream.batch_samples)
-        return int(total)
