@@ -15,8 +15,11 @@ from telemetry_bridge.flash.image import CHIPS, FLASH_BASE, HEADER, Header, Imag
 
 BAUD = 115_200
 """The highest that the ROM measures reliably (AN3155 2.2)."""
-REPLY_S = 0.5
-"""Longest wait for an answer; an erase has 30 s (stm32loader)."""
+KNOCK_S = 0.5
+"""Longest wait for the answer of a bootloader that may not be there."""
+REPLY_S = 5.0
+"""Longest wait for the answer of one that is: a block takes 25 ms, but the adapter or this machine may be busy. An
+erase has 30 s (stm32loader)."""
 BLOCK = 256
 _SYNCHRONISE, _ACK, _NACK = b"\x7f", b"\x79", b"\x1f"
 _LONGEST_EXCHANGE = 264
@@ -76,9 +79,10 @@ class Rom:
         self._failed: type[Exception] = library.Stm32LoaderError
         self._port = port
         self._loader = library.Stm32Bootloader(port, device_family="F4", verbosity=0)
-        port.timeout = REPLY_S
+        port.timeout = KNOCK_S
         if not self._synchronise():
             raise FlashError("the bootloader does not answer")
+        port.timeout = REPLY_S
         with self._explained("it does not tell its commands"):
             self._loader.get()
             self.device_id: int = self._loader.get_id()
@@ -104,7 +108,7 @@ class Rom:
         self._port.timeout = 0.1
         while self._port.read(BLOCK):
             pass
-        self._port.timeout = REPLY_S
+        self._port.timeout = KNOCK_S
 
     @property
     def chip(self) -> str:
