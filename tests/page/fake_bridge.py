@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import http
 import json
+import math
 import struct
 import threading
 import time
@@ -44,13 +45,23 @@ WAIT_S = 20.0
 T = TypeVar("T")
 Json = dict[str, Any]
 
-IMU_FIELDS = [
-    *({"name": f"accel_{axis}", "unit": "m/s^2"} for axis in "xyz"),
-    *({"name": f"gyro_{axis}", "unit": "rad/s"} for axis in "xyz"),
+GRAVITY = 9.80665
+
+IMU_FIELDS: list[Json] = [
+    *({"name": f"accel_{axis}", "unit": "m/s^2", "full_scale": 4 * GRAVITY} for axis in "xyz"),
+    *({"name": f"gyro_{axis}", "unit": "rad/s", "full_scale": math.radians(500)} for axis in "xyz"),
 ]
 
 
-def stream(name: str, sensor: str, rate_hz: float, fields: list[dict[str, str]], state: str = "streaming") -> Json:
+def stream(
+    name: str,
+    sensor: str,
+    rate_hz: float,
+    fields: list[Json],
+    state: str = "streaming",
+    *,
+    enabled: bool = True,
+) -> Json:
     """A stream as a ``device`` message lists it."""
     return {
         "name": name,
@@ -60,6 +71,8 @@ def stream(name: str, sensor: str, rate_hz: float, fields: list[dict[str, str]],
         "fields": fields,
         "calibration": None,
         "state": state,
+        "enabled": enabled,
+        "latency_ms": 20.0,
     }
 
 
@@ -103,6 +116,11 @@ class FakeBridge:
 
     Args:
         accepts_since: whether a subscription may be resumed; a bridge that cannot answers ``unsupported``.
+
+    Attributes:
+        requests: every ``subscribe`` so far.
+        commands: every ``command`` so far.
+        results: what a command is answered with, by its name; without an entry it goes unanswered.
     """
 
     def __init__(self, *, accepts_since: bool = True) -> None:
@@ -110,6 +128,8 @@ class FakeBridge:
         self.port = 0
         self.devices: dict[str, Json] = {}
         self.requests: list[Json] = []
+        self.commands: list[Json] = []
+        self.results: dict[str, Json] = {}
         self.epochs: dict[tuple[str, str], int] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake bridge", daemon=True)
@@ -230,11 +250,17 @@ class FakeBridge:
             }
         )
 
-    def epoch(self, identity: str, name: str, epoch: int, fields: list[dict[str, str]]) -> None:
+    def epoch(self, identity: str, name: str, epoch: int, fields: list[Json]) -> None:
         """The stream's index starts anew."""
         self.epochs[(identity, name)] = epoch
         sub = self.sub(identity, name)
         self.say({"op": "epoch", "sub": sub, "epoch": epoch, "boot_id": "x", "fields": fields, "next_index": 0})
+
+    def command(self, name: str) -> Json:
+        """Arguments of the newest command of that name; waits until there is one."""
+        self.wait(lambda: any(one["name"] == name for one in self.commands), f"the command {name}")
+        args: Json = next(one["args"] for one in reversed(self.commands) if one["name"] == name)
+        return args
 
     def raw(self, message: str | bytes) -> None:
         """Any message at all."""
@@ -285,7 +311,13 @@ class FakeBridge:
                 self._wildcards.clear()
 
     def _answers(self, request: Json) -> Sequence[Json]:
-        """What a subscribe request is answered with; the subscription counts from here on."""
+        """What a request is answered with; a subscription counts from here on."""
+        if request["op"] == "command":
+            result = self.results.get(request["name"])
+            with self._changed:
+                self.commands.append(request)
+                self._changed.notify_all()
+            return [] if result is None else [{"op": "result", "id": request["id"], **result}]
         if "since" in request and not self.accepts_since:
             answers: list[Json] = [
                 {"op": "error", "id": request["id"], "code": "unsupported", "message": "no since here"}

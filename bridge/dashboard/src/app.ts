@@ -1,3 +1,4 @@
+import { Commands, counter } from './core/commands.ts';
 import { Connection, type ConnectionState } from './core/connection.ts';
 import { duration } from './core/format.ts';
 import { Store, type DeviceModel } from './core/store.ts';
@@ -31,6 +32,7 @@ export class App {
   readonly #topbar: TopBar;
   readonly #connection: Connection;
   readonly #subscriber: Subscriber;
+  readonly #commands: Commands;
   readonly #context: PanelContext;
   #boards: Board[] = [];
   #builtRevision = -1;
@@ -46,6 +48,8 @@ export class App {
     // a whole minute, so that round times are round numbers on the axis
     const originS = Math.floor(unixMs / 60_000) * 60;
     this.store = new Store(BigInt(originS) * 1_000_000_000n);
+    const nextId = counter();
+    this.#commands = new Commands((request) => this.#connection.send(request), nextId);
     this.#context = {
       preferences: this.preferences,
       originS,
@@ -54,6 +58,7 @@ export class App {
         zoom: (from, to) => this.#zoom(from, to),
         reset: () => this.#resume(),
         hover: (device, time) => this.#hover(device, time),
+        command: this.#commands.run,
       },
     };
     this.#topbar = new TopBar(this.preferences, {
@@ -69,10 +74,11 @@ export class App {
         this.store.apply(message);
         if (message.op === 'welcome') this.#subscriber.opened();
         this.#subscriber.react(message);
+        this.#commands.react(message);
       },
       batch: (batch) => this.store.applyBatch(batch, clock()),
     });
-    this.#subscriber = new Subscriber(this.store, (request) => this.#connection.send(request));
+    this.#subscriber = new Subscriber(this.store, (request) => this.#connection.send(request), nextId);
   }
 
   get connection(): ConnectionState {
@@ -112,7 +118,10 @@ export class App {
   }
 
   #connectionChanged(state: ConnectionState): void {
-    if (state.kind === 'waiting') this.store.disconnected();
+    if (state.kind === 'waiting') {
+      this.store.disconnected();
+      this.#commands.disconnected();
+    }
     if (state.kind === 'open') this.#wasOpen = true;
     this.#topbar.showConnection(state, this.#wasOpen && this.store.devices.size > 0);
     this.#nextText = 0;
@@ -181,7 +190,7 @@ export class App {
       this.#topbar.showPause(true, this.#hold.zoom === null ? duration(now - this.#hold.since) : 'zoomed');
     }
     this.#topbar.showDevices([...devices.values()], this.#selected);
-    for (const board of this.#boards) board.updateText(now, this.#connection.state.kind === 'open');
+    for (const board of this.#boards) board.updateText(now, this.#connection.state);
     document.title = this.#title(now);
   }
 
@@ -267,7 +276,7 @@ export class App {
   #key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const target = event.target instanceof HTMLElement ? event.target : null;
-    if (target?.matches('input[type=number]')) return;
+    if (target?.matches('input[type=number], .settings select, .settings input')) return;
     // a button that was reached by keyboard keeps its own space bar
     if (event.key === ' ' && !target?.matches('button:focus-visible')) {
       event.preventDefault();

@@ -1,4 +1,5 @@
 import './style.css';
+import './settings.css';
 import { App } from './app.ts';
 import { inspect, type Inspection } from './inspect.ts';
 

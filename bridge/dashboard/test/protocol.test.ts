@@ -61,7 +61,7 @@ test('an empty batch of no fields has no columns', () => {
 });
 
 test('what is not a JSON object with an op is no message', () => {
-  for (const text of ['', 'x', '1', 'null', '[]', '"op"', '{}', '{"op":1}', '{"op":"result","id":1}', '{'.repeat(10_000)]) {
+  for (const text of ['', 'x', '1', 'null', '[]', '"op"', '{}', '{"op":1}', '{"op":"result","ok":true}', '{'.repeat(10_000)]) {
     assert.equal(parseMessage(text), null);
   }
 });
@@ -77,7 +77,7 @@ test('a device message keeps what it has and fills in what is missing or of the 
   assert.ok(message?.op === 'device');
   assert.equal(message.device.board, '');
   assert.deepEqual(message.device.clock, { state: '', driftPpm: null, uncertaintyNs: null });
-  assert.deepEqual(message.device.streams[0]!.fields, [{ name: 'v', unit: '' }]);
+  assert.deepEqual(message.device.streams[0]!.fields, [{ name: 'v', unit: '', fullScale: null }]);
   assert.equal(message.device.streams.length, 1);
   assert.deepEqual(message.device.line, { frames: 2 });
 });

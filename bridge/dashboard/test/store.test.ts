@@ -207,7 +207,7 @@ test('a warning of another stream and a crash stay when a sensor streams again',
   page.hear({ op: 'fault', sub: 1, device: 'a', data: { cause: 'watchdog' } });
   page.hear(states('missing'));
   page.hear(states('streaming'));
-  assert.match(device.notice, /watchdog/);
+  assert.equal(device.fault?.['cause'], 'watchdog');
 });
 
 test('messages for subscriptions and devices that there are not do nothing', () => {

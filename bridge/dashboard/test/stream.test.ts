@@ -8,8 +8,9 @@ const INFO: StreamInfo = {
   sensor: 'x',
   rateHz: 100,
   measuredRateHz: null,
-  fields: [{ name: 'v', unit: 'V' }],
+  fields: [{ name: 'v', unit: 'V', fullScale: null }],
   state: '',
+  enabled: null,
 };
 const PERIOD_NS = 10_000_000;
 
@@ -110,7 +111,7 @@ test('a new epoch starts its index anew without counting a loss', () => {
 test('an epoch with other fields starts an empty curve', () => {
   const stream = started();
   stream.take(batch(0, 2), 0n, 0);
-  assert.equal(stream.startEpoch(8, [{ name: 'a', unit: 'V' }, { name: 'b', unit: 'V' }], 0), true);
+  assert.equal(stream.startEpoch(8, [{ name: 'a', unit: 'V', fullScale: null }, { name: 'b', unit: 'V', fullScale: null }], 0), true);
   assert.equal(stream.ring.fields, 2);
   assert.equal(stream.take(batch(0, 1), 0n, 0), Number.NaN);
   assert.equal(stream.misfits, 1);
@@ -137,4 +138,14 @@ test('a higher rate makes room and keeps what there is', () => {
   stream.describe({ ...INFO, rateHz: 6660 });
   assert.ok(stream.ring.capacity > before);
   assert.deepEqual(values(stream), [0, 1, 2]);
+});
+
+test('a sensor that is found, and a part that is another, are drawn anew; the rest is not', () => {
+  const stream = new StreamModel('a', { ...INFO, sensor: '', state: 'absent' });
+  assert.equal(stream.absent, true);
+  assert.equal(stream.describe({ ...INFO, sensor: 'tmp117', state: 'streaming' }), true);
+  assert.equal(stream.describe({ ...INFO, sensor: 'tmp117', state: 'missing', rateHz: 50 }), false);
+  assert.equal(stream.describe({ ...INFO, sensor: 'lm75', state: 'missing' }), true);
+  assert.equal(stream.enter('streaming'), false);
+  assert.equal(stream.enter('absent'), true);
 });

@@ -48,8 +48,11 @@ export class Connection {
     if (this.state.kind === 'waiting') this.open();
   }
 
-  send(message: object): void {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  /** Whether there is a connection that takes it. */
+  send(message: object): boolean {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
   }
 
   #receive(data: string | ArrayBuffer): void {

@@ -11,7 +11,7 @@ export interface FieldGroup {
   readonly labels: readonly string[];
 }
 
-export function groupByUnit(fields: readonly FieldInfo[]): readonly FieldGroup[] {
+export function groupByUnit(fields: readonly Pick<FieldInfo, 'name' | 'unit'>[]): readonly FieldGroup[] {
   const byUnit = new Map<string, number[]>();
   fields.forEach((field, position) => {
     const group = byUnit.get(field.unit);

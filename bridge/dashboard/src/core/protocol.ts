@@ -10,6 +10,8 @@ export interface FieldInfo {
   readonly name: string;
   /** SI unit as the board states it: `m/s^2`, `rad/s`, `degC`, `V`, or anything else. */
   readonly unit: string;
+  /** Largest magnitude of the range in force, in SI; null where it has none or the bridge does not say. */
+  readonly fullScale: number | null;
 }
 
 export interface StreamInfo {
@@ -20,6 +22,8 @@ export interface StreamInfo {
   readonly fields: readonly FieldInfo[];
   /** `streaming`, `stopped`, `missing`, `failing`, `absent` (optional, never found), or empty where the server does not say. */
   readonly state: string;
+  /** False where the host has switched it off; null where the bridge does not say. */
+  readonly enabled: boolean | null;
 }
 
 export interface ClockInfo {
@@ -74,6 +78,15 @@ export type ServerMessage =
       readonly estimated: boolean;
       readonly cause: string;
     }
+  | {
+      /** How a command ended. */
+      readonly op: 'result';
+      readonly id: number;
+      readonly ok: boolean;
+      readonly code: string;
+      readonly message: string;
+      readonly data: Body;
+    }
   | { readonly op: 'error'; readonly id: number | null; readonly code: string; readonly message: string }
   | {
       /** One message of the streams `health`, `log` and `fault`. */
@@ -90,11 +103,11 @@ function isObject(value: unknown): value is Body {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function text(value: unknown): string {
+export function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-function numberOrNull(value: unknown): number | null {
+export function numberOrNull(value: unknown): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }
 
@@ -106,7 +119,11 @@ function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function numbers(value: unknown): Readonly<Record<string, number>> {
+export function objects(value: unknown): readonly Body[] {
+  return list(value).filter(isObject);
+}
+
+export function numbers(value: unknown): Readonly<Record<string, number>> {
   if (!isObject(value)) return {};
   return Object.fromEntries(
     Object.entries(value).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
@@ -114,9 +131,11 @@ function numbers(value: unknown): Readonly<Record<string, number>> {
 }
 
 function readFields(value: unknown): readonly FieldInfo[] {
-  return list(value)
-    .filter(isObject)
-    .map((field) => ({ name: text(field['name']), unit: text(field['unit']) }));
+  return objects(value).map((field) => ({
+    name: text(field['name']),
+    unit: text(field['unit']),
+    fullScale: numberOrNull(field['full_scale']) || null,
+  }));
 }
 
 function readStream(value: Body): StreamInfo {
@@ -127,6 +146,7 @@ function readStream(value: Body): StreamInfo {
     measuredRateHz: numberOrNull(value['measured_rate_hz']),
     fields: readFields(value['fields']),
     state: text(value['state']),
+    enabled: typeof value['enabled'] === 'boolean' ? value['enabled'] : null,
   };
 }
 
@@ -148,7 +168,7 @@ function readDevice(value: unknown): DeviceInfo | null {
       driftPpm: numberOrNull(clock['drift_ppm']),
       uncertaintyNs: numberOrNull(clock['uncertainty_ns']),
     },
-    streams: list(value['streams']).filter(isObject).map(readStream),
+    streams: objects(value['streams']).map(readStream),
   };
 }
 
@@ -217,6 +237,12 @@ export function parseMessage(data: string): ServerMessage | null {
         estimated: message['estimated'] === true,
         cause: text(message['cause']) || 'unknown',
       };
+    }
+    case 'result': {
+      const id = count(message['id']);
+      if (id === null) return null;
+      const data = isObject(message['data']) ? message['data'] : {};
+      return { op, id, ok: message['ok'] === true, code: text(message['code']), message: text(message['message']), data };
     }
     case 'error':
       return { op, id: count(message['id']), code: text(message['code']), message: text(message['message']) };

@@ -17,10 +17,10 @@ export class DeviceModel {
   readonly away = new Map<string, StreamModel>();
   readonly playhead = new Playhead();
   health: Body | null = null;
-  /** The newest line that a human should see: a fault, or a log line of level warning or error. */
+  /** The newest log line of level warning or error, until the sensors are well again. */
   notice = '';
-  /** Whether the notice is a log line, which sensors that are well again answer; a crash stays said. */
-  noticePasses = false;
+  /** The record of a crash that the board holds; it stays said until it is acknowledged. */
+  fault: Body | null = null;
 
   constructor(info: DeviceInfo) {
     this.info = info;
@@ -36,7 +36,7 @@ export class DeviceModel {
    * `imu: no answer`, is over when that stream is well again; any other one when all are. `before`: who was troubled.
    */
   settle(before: ReadonlySet<string>): void {
-    if (!this.noticePasses || before.size === 0) return;
+    if (before.size === 0) return;
     const now = this.troubled();
     const about = [...this.streams.keys()].find((name) => this.notice.startsWith(`${name}:`));
     if (about === undefined ? now.size === 0 : before.has(about) && !now.has(about)) this.notice = '';
@@ -123,6 +123,7 @@ export class Store {
     if (device.info.bootId !== info.bootId) {
       device.health = null;
       device.notice = '';
+      device.fault = null;
     }
     device.info = info;
     const troubled = device.troubled();
@@ -171,11 +172,9 @@ export class Store {
       device.health = body;
       this.#sensorStates(device, body['streams']);
     } else if (stream === 'fault') {
-      device.notice = `The board crashed before its last start: ${String(body['cause'] ?? 'cause unknown')} at ${String(body['pc'] ?? 'an unknown place')}; tools/decode_fault.py tells the line.`;
-      device.noticePasses = false;
+      device.fault = body;
     } else if (body['level'] === 'warning' || body['level'] === 'error') {
       device.notice = String(body['text'] ?? '');
-      device.noticePasses = true;
     }
   }
 
@@ -186,7 +185,7 @@ export class Store {
       const stream = device.streams.get(name);
       if (stream === undefined || typeof entry !== 'object' || entry === null) continue;
       const state: unknown = (entry as Body)['state'];
-      if (typeof state === 'string') stream.state = state;
+      if (typeof state === 'string' && stream.enter(state)) this.revision += 1;
     }
     device.settle(troubled);
   }

@@ -58,12 +58,25 @@ export class StreamModel {
     return total;
   }
 
-  /** Takes a new description. Returns whether the fields changed, and with them what is drawn. */
+  /** An optional sensor that was never found: there is nothing to draw. */
+  get absent(): boolean {
+    return this.state === 'absent';
+  }
+
+  /** Takes a new description. Returns whether what is drawn changed: the fields, the part, or that it is there at all. */
   describe(info: StreamInfo): boolean {
+    const part = this.info.sensor !== info.sensor;
     this.info = info;
-    if (info.state !== '') this.state = info.state;
+    const found = info.state !== '' && this.enter(info.state);
     if (rowsFor(info.rateHz) > this.ring.capacity) this.ring = this.ring.copy(rowsFor(info.rateHz));
-    return this.#setFields(info.fields);
+    return this.#setFields(info.fields) || part || found;
+  }
+
+  /** Takes a new state of the sensor. Returns whether it was found, or ceased to be. */
+  enter(state: string): boolean {
+    const { absent } = this;
+    this.state = state;
+    return this.absent !== absent;
   }
 
   /** A subscription starts or goes on at `epoch`. Returns whether the fields changed. */

@@ -1,3 +1,4 @@
+import { counter } from './commands.ts';
 import type { DeviceInfo, ServerMessage } from './protocol.ts';
 import type { Store } from './store.ts';
 
@@ -26,18 +27,20 @@ export class Subscriber {
   readonly #asked = new Map<string, string>();
   /** Boot under which each device's samples were last received. */
   readonly #boots = new Map<string, string>();
-  #nextId = 1;
+  readonly #nextId: () => number;
 
-  constructor(store: Store, send: (request: Request) => void) {
+  /** `nextId`: shared with everyone who sends requests. */
+  constructor(store: Store, send: (request: Request) => void, nextId: () => number = counter()) {
     this.#store = store;
     this.#send = send;
+    this.#nextId = nextId;
   }
 
   opened(): void {
     this.#pending.clear();
     this.#asked.clear();
     for (const stream of NOTES) {
-      this.#send({ op: 'subscribe', id: this.#nextId++, device: '*', stream, mode: 'every', format: 'json' });
+      this.#send({ op: 'subscribe', id: this.#nextId(), device: '*', stream, mode: 'every', format: 'json' });
     }
   }
 
@@ -64,7 +67,7 @@ export class Subscriber {
   }
 
   #ask(wanted: Wanted): void {
-    const id = this.#nextId++;
+    const id = this.#nextId();
     const model = this.#store.stream(wanted.device, wanted.stream);
     const known = wanted.resumed && model !== undefined && model.epoch !== null && model.expected !== null;
     const since = known ? { since: { epoch: model.epoch, index: model.expected } } : {};

@@ -1,10 +1,16 @@
+import type { ConnectionState } from '../core/connection.ts';
 import { duration, fixed, rate, uncertainty, whole } from '../core/format.ts';
 import { groupByUnit } from '../core/groups.ts';
 import type { SampleRing } from '../core/ring.ts';
+import { numbers as numbersOf } from '../core/protocol.ts';
 import type { DeviceModel } from '../core/store.ts';
 import type { StreamModel } from '../core/stream.ts';
+import { BoardSettings } from './boardsettings.ts';
 import { el, setData, setHidden, setText } from './dom.ts';
+import { FaultNotice } from './fault.ts';
 import { Panel, type PanelContext, type View } from './panel.ts';
+import { disclosure } from './setting.ts';
+import { StreamSettings } from './streamsettings.ts';
 import type { Theme } from './theme.ts';
 
 const STATES: Readonly<Record<string, string>> = { online: 'Online', offline: 'Offline', released: 'Released', replay: 'Replay' };
@@ -12,6 +18,8 @@ const CLOCKS: Readonly<Record<string, string>> = { locked: 'locked', converging:
 
 /** Damage on the line, by the counters of the bridge's decoder. */
 const DAMAGE = ['damaged_cobs', 'damaged_crc', 'damaged_short', 'damaged_long'];
+
+const FACTS = ['Samples', 'Lost', 'Clock', 'Line', 'Baud fall-backs', 'Bus errors', 'Bus recoveries', 'Flash stall', 'CPU', 'Supply', 'Uptime'];
 
 /** What a view that stands still looks at. */
 export interface Frozen {
@@ -26,7 +34,7 @@ export function freeze(device: DeviceModel, edge: number): Frozen {
 
 /** Streams whose sensor is there or should be: an optional one that was never found is not worth a plot. */
 function fitted(device: DeviceModel): readonly StreamModel[] {
-  return [...device.streams.values()].filter((stream) => stream.state !== 'absent');
+  return [...device.streams.values()].filter((stream) => !stream.absent);
 }
 
 /** One device: who it is, how it does, and a plot for each unit of each of its streams. */
@@ -37,6 +45,9 @@ export class Board {
   readonly #state = el('span', { class: 'badge' });
   readonly #name = el('h2');
   readonly #identity = el('span', { class: 'identity' });
+  readonly #settings: BoardSettings;
+  readonly #streamSettings: readonly StreamSettings[];
+  readonly #fault: FaultNotice;
   readonly #notice = el('p', { class: 'notice', role: 'status' });
   readonly #facts = new Map<string, readonly [HTMLElement, HTMLElement]>();
   readonly #factList = el('dl', { class: 'facts' });
@@ -49,15 +60,25 @@ export class Board {
     this.#structure = structure(device);
     const streams = fitted(device);
     this.#streams = streams;
-    this.panels = streams.flatMap((stream) => groupByUnit(stream.fields).map((group) => new Panel(stream, group, context)));
+    const { command } = context.events;
+    this.#settings = new BoardSettings(device.info.id, command);
+    this.#streamSettings = streams.map((stream) => new StreamSettings(stream, command));
+    this.#fault = new FaultNotice(device, command);
+    this.panels = streams.flatMap((stream, i) =>
+      groupByUnit(stream.fields).map((group, j) => new Panel(stream, group, context, j === 0 ? this.#streamSettings[i]! : null)),
+    );
     const wide = this.panels.filter((panel) => panel.group.fields.length > 1);
     const narrow = this.panels.filter((panel) => panel.group.fields.length === 1);
-    for (const label of ['Samples', 'Lost', 'Clock', 'Line', 'Bus errors', 'CPU', 'Supply', 'Uptime']) this.#addFact(label);
+    for (const label of FACTS) this.#addFact(label);
     this.#facts.get('Lost')![0].title = 'Samples lost since this page was opened, by cause';
+    this.#facts.get('Flash stall')![0].title = 'Longest time that writing the settings stopped the board';
+    const settings = disclosure('Settings', 'Settings of the board', this.#settings.element, () => undefined);
     this.element = el(
       'article',
       { class: 'board' },
-      el('header', { class: 'board-head' }, el('div', { class: 'who' }, this.#name, this.#state, this.#identity), this.#factList),
+      el('header', { class: 'board-head' }, el('div', { class: 'who' }, this.#name, this.#state, settings, this.#identity), this.#factList),
+      this.#settings.element,
+      this.#fault.element,
       this.#notice,
       ...wide.map((panel) => panel.element),
       el('div', { class: 'narrow-row' }, ...narrow.map((panel) => panel.element)),
@@ -87,8 +108,11 @@ export class Board {
     for (const panel of this.panels) panel.setTheme(theme);
   }
 
-  updateText(now: number, connected: boolean): void {
+  updateText(now: number, connection: ConnectionState): void {
     const { info } = this.device;
+    const connected = connection.kind === 'open';
+    const commandable = connected && connection.role !== 'viewer' && info.state === 'online';
+    for (const settings of [this.#settings, ...this.#streamSettings, this.#fault]) settings.update(commandable);
     setText(this.#name, info.board || 'Board');
     setText(this.#state, connected ? (STATES[info.state] ?? info.state) : 'Not known');
     setData(this.#state, 'state', connected ? info.state : 'unknown');
@@ -139,8 +163,12 @@ export class Board {
     this.#fact('Line', frames === undefined ? '' : damaged === 0 ? 'no damage' : `${whole(damaged)} damaged frames`, damaged > 0 ? 'warn' : '');
     const health = this.device.health ?? {};
     const number = (key: string): number | undefined => (typeof health[key] === 'number' ? health[key] : undefined);
-    const busErrors = sumOfNumbers(health['bus']);
-    this.#fact('Bus errors', busErrors > 0 ? whole(busErrors) : '', 'warn');
+    const bus = numbersOf(health['bus']);
+    this.#count('Bus errors', (bus['nack'] ?? 0) + (bus['error'] ?? 0) + (bus['timeout'] ?? 0));
+    this.#count('Bus recoveries', bus['recoveries']);
+    this.#count('Baud fall-backs', numbersOf(health['uart'])['baud_fallbacks']);
+    const stall = number('flash_stall_ms');
+    this.#fact('Flash stall', stall === undefined || stall === 0 ? '' : `${whole(stall)} ms`);
     const cpu = number('cpu');
     this.#fact('CPU', cpu === undefined ? '' : `${fixed(100 * cpu, 1)} %`, cpu !== undefined && cpu > 0.9 ? 'warn' : '');
     const supply = number('supply_v');
@@ -149,10 +177,15 @@ export class Board {
     this.#fact('Uptime', uptime === undefined ? '' : duration(uptime));
   }
 
+  /** A counter of what should not happen: shown where it did. */
+  #count(label: string, count: number | undefined): void {
+    this.#fact(label, count === undefined || count === 0 ? '' : whole(count), 'warn');
+  }
+
   #addFact(label: string): void {
     const value = el('dd');
     const entry = el('div', { class: 'fact' }, el('dt', {}, label), value);
-    entry.dataset['fact'] = label.toLowerCase().replace(' ', '-');
+    entry.dataset['fact'] = label.toLowerCase().replaceAll(' ', '-');
     this.#facts.set(label, [entry, value]);
     this.#factList.append(entry);
   }
@@ -164,12 +197,6 @@ export class Board {
     setText(cell, value);
     setData(entry, 'tone', tone);
   }
-}
-
-/** The sensor bus's counters: not acknowledged, error, timeout. */
-function sumOfNumbers(counters: unknown): number {
-  if (typeof counters !== 'object' || counters === null) return 0;
-  return Object.values(counters).reduce((sum: number, count: unknown) => sum + (typeof count === 'number' ? count : 0), 0);
 }
 
 function structure(device: DeviceModel): string {

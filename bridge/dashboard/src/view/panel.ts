@@ -1,5 +1,6 @@
 import { AutoScale, type Range } from '../core/autoscale.ts';
 import { Decimator } from '../core/columns.ts';
+import type { Command } from '../core/commands.ts';
 import { clockTime, decimalsFor, duration, rate } from '../core/format.ts';
 import { colourIndexes, type FieldGroup } from '../core/groups.ts';
 import type { SampleRing } from '../core/ring.ts';
@@ -9,6 +10,8 @@ import { el, setData, setHidden, setText } from './dom.ts';
 import { Plot, type PlotEvents } from './plot.ts';
 import type { Preferences } from './preferences.ts';
 import { Readout } from './readout.ts';
+import { disclosure } from './setting.ts';
+import type { StreamSettings } from './streamsettings.ts';
 import { PALETTE_SIZE, type Theme } from './theme.ts';
 import { YLimits } from './ylimits.ts';
 
@@ -20,7 +23,7 @@ export interface PanelContext {
   readonly preferences: Preferences;
   readonly originS: number;
   readonly theme: Theme;
-  readonly events: Pick<PlotEvents, 'zoom' | 'reset'> & { hover(device: string, time: number): void };
+  readonly events: Pick<PlotEvents, 'zoom' | 'reset'> & { hover(device: string, time: number): void; readonly command: Command };
 }
 
 /** What of the time axis is in view. */
@@ -53,7 +56,8 @@ export class Panel {
   readonly #resize: ResizeObserver;
   #y: Range = { min: -1, max: 1 };
 
-  constructor(stream: StreamModel, group: FieldGroup, context: PanelContext) {
+  /** `settings`: of the stream, on the first of its panels. */
+  constructor(stream: StreamModel, group: FieldGroup, context: PanelContext, settings: StreamSettings | null) {
     this.stream = stream;
     this.group = group;
     this.#context = context;
@@ -69,6 +73,10 @@ export class Panel {
     const header = el('header', {}, heading, el('span', { class: 'source' }, source), this.#rate, this.#limits.element);
     const shape = group.fields.length > 1 ? 'panel wide' : 'panel narrow';
     this.element = el('section', { class: shape }, header, el('div', { class: 'plot-frame' }, this.#host, this.#message), this.#readout.element);
+    if (settings !== null) {
+      header.append(disclosure('Settings', `Settings of ${stream.info.name}`, settings.element, (open) => setData(this.element, 'settings', open ? 'open' : '')));
+      header.after(settings.element);
+    }
     this.element.dataset['stream'] = stream.info.name;
     this.element.dataset['unit'] = group.unit;
     this.#plot = new Plot(this.#host, colours, context.theme, context.originS, stream.device, {
@@ -95,7 +103,7 @@ export class Panel {
   updateText(view: View, now: number): void {
     const { symbol, factor } = displayUnit(this.group.unit, this.#context.preferences.units);
     setText(this.#unit, symbol);
-    setText(this.#rate, `${rate(this.stream.rate.read(now))} Hz`);
+    setText(this.#rate, this.stream.info.enabled === false ? 'off' : `${rate(this.stream.rate.read(now))} Hz`);
     this.#rate.title = `nominal ${rate(this.stream.info.rateHz)} Hz`;
     const ring = view.frozen ?? this.stream.ring;
     const decimals = decimalsFor(Math.max(Math.abs(this.#y.min), Math.abs(this.#y.max)));
@@ -153,6 +161,7 @@ export class Panel {
     const { stream } = this;
     const sensor = stream.info.sensor || stream.info.name;
     if (stream.refusal !== '') return ['refused', `The bridge refused this stream: ${stream.refusal}`];
+    if (stream.info.enabled === false) return ['off', `${stream.info.name} is switched off`];
     if (stream.state === 'missing') return ['missing', `${sensor} does not answer. Check its wiring and supply.`];
     if (stream.state === 'failing') return ['missing', `${sensor} answers with errors. Check its wiring.`];
     if (stream.state === 'stopped') return ['stopped', `${sensor} is stopped`];
