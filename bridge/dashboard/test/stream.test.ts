@@ -149,3 +149,12 @@ test('a sensor that is found, and a part that is another, are drawn anew; the re
   assert.equal(stream.enter('streaming'), false);
   assert.equal(stream.enter('absent'), true);
 });
+
+test('a curve ends where the stream was switched off, also for less than a second', () => {
+  const stream = started();
+  stream.take(batch(0, 2), 0n, 0);
+  stream.describe({ ...INFO, enabled: false });
+  stream.describe({ ...INFO, enabled: true });
+  stream.take(batch(2, 2), 0n, 0);
+  assert.deepEqual(values(stream), [0, 1, null, 2, 3]);
+});

@@ -66,6 +66,8 @@ export class StreamModel {
   /** Takes a new description. Returns whether what is drawn changed: the fields, the part, or that it is there at all. */
   describe(info: StreamInfo): boolean {
     const part = this.info.sensor !== info.sensor;
+    // however short it is off: there was nothing between the samples before and after
+    if (info.enabled === false && this.info.enabled !== false) this.ring.breakCurve();
     this.info = info;
     const found = info.state !== '' && this.enter(info.state);
     if (rowsFor(info.rateHz) > this.ring.capacity) this.ring = this.ring.copy(rowsFor(info.rateHz));
