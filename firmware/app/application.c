@@ -119,9 +119,9 @@ void hal_time_on_tick(uint64_t now_us)
     mcu_temp_tick(&app.mcu_temp, now_us);
 }
 
-void hal_data_ready_on_edge(enum hal_data_ready line, uint64_t edge_us)
+void hal_data_ready_on_edge(enum hal_data_ready line, uint64_t edge_us, uint32_t edge)
 {
-    sensors_data_ready(line, edge_us);
+    sensors_data_ready(line, edge_us, edge);
 }
 
 void hal_adc_on_reading(struct hal_adc_reading reading)

@@ -44,27 +44,39 @@ static struct {
     alignas(8) uint8_t ext_temp_slots[SCALAR_SLOTS * SCALAR_SLOT];
 } sensors;
 
-static bool i2c_line_high(void)
+static enum hal_data_ready line_of(enum sensor_bus bus)
 {
-    return hal_data_ready_level(HAL_DATA_READY_I2C);
+    return bus == SENSOR_BUS_I2C ? HAL_DATA_READY_I2C : HAL_DATA_READY_SPI;
 }
 
-static bool spi_line_high(void)
+static bool line_high(enum sensor_bus bus)
 {
-    return hal_data_ready_level(HAL_DATA_READY_SPI);
+    return hal_data_ready_level(line_of(bus));
 }
+
+static uint32_t line_edges(enum sensor_bus bus)
+{
+    return hal_data_ready_edges(line_of(bus));
+}
+
+static void line_skip(enum sensor_bus bus, uint32_t n)
+{
+    hal_data_ready_skip(line_of(bus), n);
+}
+
+static const struct imu_line data_ready = {.high = line_high, .edges = line_edges, .skip = line_skip};
 
 static void open_ports(void)
 {
     spi_port.bus = buses_spi();
+    spi_port.line = &data_ready;
     spi_port.data_ready_pin = hal_data_ready_pin(HAL_DATA_READY_SPI);
-    spi_port.data_ready_level = spi_line_high;
     if (buses_spi_is_open()) {
         hal_data_ready_open(HAL_DATA_READY_SPI);
     }
     i2c_port.bus = buses_i2c();
+    i2c_port.line = &data_ready;
     i2c_port.data_ready_pin = hal_data_ready_pin(HAL_DATA_READY_I2C);
-    i2c_port.data_ready_level = i2c_line_high;
     if (buses_i2c_is_open()) {
         hal_data_ready_open(HAL_DATA_READY_I2C);
     }
@@ -102,7 +114,7 @@ void sensors_poll(uint64_t now_us)
     sensors.thermometer.sensor.ops->poll(&sensors.thermometer.sensor, now_us);
 }
 
-void sensors_data_ready(enum hal_data_ready line, uint64_t edge_us)
+void sensors_data_ready(enum hal_data_ready line, uint64_t edge_us, uint32_t edge)
 {
-    imu_data_ready(&sensors.imu, line == HAL_DATA_READY_I2C ? SENSOR_BUS_I2C : SENSOR_BUS_SPI, edge_us);
+    imu_data_ready(&sensors.imu, line == HAL_DATA_READY_I2C ? SENSOR_BUS_I2C : SENSOR_BUS_SPI, edge_us, edge);
 }

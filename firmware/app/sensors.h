@@ -20,6 +20,6 @@ const struct sensor_sink *sensors_sink(void);
 void sensors_poll(uint64_t now_us);
 
 /* Interrupt of priority 1. */
-void sensors_data_ready(enum hal_data_ready line, uint64_t edge_us);
+void sensors_data_ready(enum hal_data_ready line, uint64_t edge_us, uint32_t edge);
 
 #endif

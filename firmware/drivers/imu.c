@@ -99,7 +99,8 @@ void imu_abandon(struct imu *imu, enum sensor_state state, const char *why)
 static void lose_unread(struct imu *imu, uint64_t now_us)
 {
     if (imu->ticking && imu->chip->edge_each_sample) {
-        int32_t unread = (int32_t)(imu->clock.mark.tick - imu->next) + 1;
+        uint32_t untold = imu->port->line->edges(imu->port->number) - imu->edge;
+        int32_t unread = (int32_t)(imu->clock.mark.tick + untold - imu->next) + 1;
         imu_lose(imu, unread > 0 ? (uint32_t)unread : 0, SENSOR_LOST_BUS);
     }
     imu_lose_by_time(imu, now_us);
@@ -319,7 +320,7 @@ static void poll_running(struct imu *imu, uint64_t now_us)
     imu_check_line(imu);
     imu_proceed(imu);
     unlock(imu, state);
-    uint32_t edges = imu->edges;
+    uint32_t edges = imu->port->line->edges(imu->port->number);
     if (imu->started) {
         imu->started = false;
         imu->edges_seen = edges;

@@ -27,6 +27,13 @@ enum { IMU_SAMPLES = 0, IMU_TEMPERATURE = 1 };
 
 #define IMU_BUFFER 1024u
 
+/* The data-ready line that belongs to a bus. Interrupts, or masked. */
+struct imu_line {
+    bool (*high)(enum sensor_bus bus);
+    uint32_t (*edges)(enum sensor_bus bus);        /* so far, modulo 2^32 */
+    void (*skip)(enum sensor_bus bus, uint32_t n); /* count the next n edges without telling */
+};
+
 /* A bus with the data-ready line of the sensor on it. */
 struct imu_port {
     const struct bus *bus;
@@ -34,7 +41,7 @@ struct imu_port {
     uint8_t bits_per_byte;
     uint8_t bits_per_read; /* on top of its bytes */
     const char *data_ready_pin;
-    bool (*data_ready_level)(void);
+    const struct imu_line *line;
 };
 
 struct imu_candidate {
@@ -142,8 +149,7 @@ struct imu {
     uint8_t flush_step;
     bool ticking; /* edges are ticks even when nothing can be read */
     bool read_due;
-    volatile uint32_t edges;
-    uint32_t edges_at_look;
+    uint32_t edge;    /* the number of the last that was told */
     uint8_t failures; /* reads in a row */
     uint16_t burst_frames;
     uint16_t until_temperature;
@@ -173,7 +179,7 @@ struct imu {
 void imu_init(struct imu *imu, const struct imu_candidate *candidates, uint8_t candidate_count,
               const struct sensor_sink *sink, uint8_t first_stream);
 
-/* A data-ready edge at a port; sensor's interrupt. */
-void imu_data_ready(struct imu *imu, enum sensor_bus port, uint64_t edge_us);
+/* A data-ready edge at a port, and its number as imu_line.edges() counts; sensor's interrupt. */
+void imu_data_ready(struct imu *imu, enum sensor_bus port, uint64_t edge_us, uint32_t edge);
 
 #endif

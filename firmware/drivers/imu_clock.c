@@ -54,10 +54,15 @@ uint64_t imu_clock_time(const struct imu_clock *clock, uint32_t tick)
     return (clock->mark.us << IMU_CLOCK_SHIFT) + (uint64_t)((int64_t)ticks * clock->period);
 }
 
+bool imu_clock_is_settled(const struct imu_clock *clock)
+{
+    return clock->marked && clock->mark.us - clock->old.us >= WINDOW_US;
+}
+
 uint32_t imu_clock_rate_mhz(const struct imu_clock *clock)
 {
     uint64_t span_us = clock->mark.us - clock->old.us;
-    if (!clock->marked || span_us < WINDOW_US) {
+    if (!imu_clock_is_settled(clock)) {
         return 0;
     }
     return (uint32_t)((clock->mark.tick - clock->old.tick) * 1000000000ull / span_us);

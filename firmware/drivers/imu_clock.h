@@ -49,7 +49,10 @@ void imu_clock_shift(struct imu_clock *clock, uint32_t by);
 /* Time of a tick, in 1/4096 us. */
 uint64_t imu_clock_time(const struct imu_clock *clock, uint32_t tick);
 
-/* The measured rate; 0 before there are marks of a quarter second. */
+/* The period has been measured over a quarter second or more: time tells ticks apart far ahead. */
+bool imu_clock_is_settled(const struct imu_clock *clock);
+
+/* The measured rate; 0 before the clock is settled. */
 uint32_t imu_clock_rate_mhz(const struct imu_clock *clock);
 
 #endif

@@ -1,6 +1,6 @@
 /* Acquisition: data-ready edges, FIFO, ticks. All in the sensor's interrupts.
  *
- *     edge each sample (MPU):    edge ... n-th edge -> LEVEL -> BURST -> samples
+ *     edge each sample (MPU):    n-th edge -> LEVEL -> BURST -> samples; those before are counted by time
  *     edge at the watermark:     edge -> BURST of n samples;  line still high -> LEVEL -> BURST
  *
  * The sample that is read next is tick `next`. Whatever breaks that (overrun, a burst that failed, a count of
@@ -71,6 +71,7 @@ void imu_begin(struct imu *imu)
     imu->read_due = false;
     imu->temperature_due = false;
     imu->phase = IMU_RUNNING;
+    imu->port->line->skip(imu->port->number, 0);
 }
 
 /* ---- transfers */
@@ -98,9 +99,13 @@ static void failed(struct imu *imu)
     }
 }
 
+static bool line_is_high(const struct imu *imu)
+{
+    return imu->port->line->high(imu->port->number);
+}
+
 void imu_read_level(struct imu *imu)
 {
-    imu->edges_at_look = imu->edges;
     if (!imu_transfer(imu, IMU_LEVEL, imu->chip->level_register, 2, true)) {
         failed(imu);
     }
@@ -141,7 +146,7 @@ void imu_proceed(struct imu *imu)
         if (!imu_transfer(imu, IMU_TEMPERATURE_READ, imu->chip->temperature_register, 2, true)) {
             failed(imu);
         }
-    } else if (imu->sync == IMU_LOCKED && !imu->chip->edge_each_sample && imu->port->data_ready_level()) {
+    } else if (imu->sync == IMU_LOCKED && !imu->chip->edge_each_sample && line_is_high(imu)) {
         imu_read_level(imu);
     }
 }
@@ -200,11 +205,12 @@ static void deliver(struct imu *imu)
 
 /* ---- ends of transfers */
 
-/* With an edge each sample the latest is the newest sample in the FIFO, unless one came during the look. */
+/* With an edge each sample the one told last, at which the look began, is the newest sample in the FIFO,
+ * unless one came meanwhile. */
 static void check_label(struct imu *imu, uint32_t frames)
 {
     uint32_t first = imu->clock.mark.tick + 1u - frames;
-    if (imu->edges != imu->edges_at_look) {
+    if (imu->port->line->edges(imu->port->number) != imu->edge) {
         return;
     }
     if (imu->sync == IMU_LOCKED && first == imu->next) {
@@ -305,6 +311,11 @@ static void edge_of_sample(struct imu *imu, uint64_t edge_us)
     int32_t waiting = (int32_t)(imu->clock.mark.tick - imu->next) + 1;
     if (imu->sync == IMU_FRESH || imu->sync == IMU_FLUSHED || waiting >= imu->setup.watermark) {
         imu_read_level(imu);
+        waiting = 0;
+    }
+    /* Until the next reading time numbers the ticks well enough, once the clock is settled. */
+    if (imu->sync == IMU_LOCKED && imu_clock_is_settled(&imu->clock)) {
+        imu->port->line->skip(imu->port->number, imu->setup.watermark - 1u - (uint32_t)waiting);
     }
 }
 
@@ -342,12 +353,12 @@ static void edge_without_reading(struct imu *imu, uint64_t edge_us)
     }
 }
 
-void imu_data_ready(struct imu *imu, enum sensor_bus port, uint64_t edge_us)
+void imu_data_ready(struct imu *imu, enum sensor_bus port, uint64_t edge_us, uint32_t edge)
 {
     if (port != imu->port->number) {
         return;
     }
-    imu->edges++;
+    imu->edge = edge;
     if (imu->phase == IMU_RUNNING) {
         if (imu->chip->edge_each_sample) {
             edge_of_sample(imu, edge_us);
@@ -365,14 +376,14 @@ void imu_data_ready(struct imu *imu, enum sensor_bus port, uint64_t edge_us)
 void imu_check_line(struct imu *imu)
 {
     bool waits = imu->sync == IMU_FRESH || imu->sync == IMU_FLUSHED;
-    if (waits && imu->job == IMU_IDLE && !imu->chip->edge_each_sample && imu->port->data_ready_level()) {
+    if (waits && imu->job == IMU_IDLE && !imu->chip->edge_each_sample && line_is_high(imu)) {
         slip(imu, SENSOR_LOST_FIFO); /* the edge came before anyone listened */
     }
 }
 
 void imu_lose_by_time(struct imu *imu, uint64_t now_us)
 {
-    if (!imu->ticking || imu->chip->edge_each_sample || !imu->port->data_ready_level()) {
+    if (!imu->ticking || imu->chip->edge_each_sample || !line_is_high(imu)) {
         return;
     }
     uint32_t tick = imu->clock.mark.tick + imu_clock_ticks(&imu->clock, now_us);

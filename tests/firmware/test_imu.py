@@ -278,6 +278,21 @@ def test_a_sensor_unplugged_and_plugged_streams_again(streaming: HostBoard) -> N
     assert_times_are_edges(streaming, begin_us=streaming.now_us - 500_000)
 
 
+@pytest.mark.parametrize("phase_s", [0.0003, 0.0033, 0.0063, 0.0093])
+def test_what_the_sensor_measured_before_it_went_is_counted_to_the_last(
+    make_board: Callable[..., HostBoard], phase_s: float
+) -> None:
+    """Also the edges since the last of which the driver was told."""
+    board = make_board()
+    board.run(0.6 + phase_s)
+    batch = board.samples(IMU)[-1]
+    first = int(np.argmin(np.abs(np.array(board.edges) - batch.time_us))) - batch.index
+    board.imu.present = False
+    board.imu.power_off()
+    board.run(1.5)
+    assert board.health().streams[IMU].next_index == len(board.edges) - first
+
+
 def test_a_missing_data_ready_wire_is_failing_and_names_the_pin(make_board: Callable[..., HostBoard]) -> None:
     board = make_board()
     board.edges_connected = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -61,6 +62,16 @@ def test_a_sample_costs_no_more_than_the_budget(name: str) -> None:
     taken = board.imu.samples - samples
     assert taken == pytest.approx(1000, rel=0.01)
     assert (board.instructions - instructions) / taken <= BUDGET
+
+
+def test_only_each_tenth_edge_of_the_mpu_6050_costs_more_than_its_count() -> None:
+    board = start(BOARDS[0])
+    board.run(2)
+    edge, before = f"IRQ{6 + int(board.spec.data_ready[2:])}", Counter(board.counters.exceptions)
+    board.run(1)
+    passed = Counter(board.counters.exceptions) - before
+    assert passed[edge] == pytest.approx(1000, rel=0.01)
+    assert passed["PendSV"] == pytest.approx(100 + 100, rel=0.02)  # with the system's ticks
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -1,6 +1,7 @@
 /* Data-ready lines: an EXTI line each, rising edge. RM0383 10.2, RM0090 12.2.
  *
- *     edge -> data_ready_isr (priority 0): time into the line's queue -> PendSV -> hal_data_ready_on_edge
+ *     edge -> data_ready_isr (priority 0): count -> time into the line's queue -> PendSV ->
+ * hal_data_ready_on_edge | not told
  *
  * The fastest sensor gives an edge each millisecond, and priority 1 never runs for as long as the queue
  * lasts.
@@ -32,10 +33,15 @@ static const struct {
 #define PIN_OF_(port, pin) (pin)
 _Static_assert(PIN_OF(BOARD_DATA_READY) != PIN_OF(BOARD_DATA_READY_SPI), "two pins of one number");
 
-static struct {
-    uint64_t edge_us[STAMPS];
-    volatile uint8_t head; /* written at priority 0; both count on and wrap */
-    volatile uint8_t tail; /* written at priority 1 */
+static struct queue {
+    struct {
+        uint64_t us;
+        uint32_t edge;
+    } stamps[STAMPS];
+    volatile uint32_t edges;  /* written at priority 0 */
+    volatile uint32_t wanted; /* edges from this number on are told; written at priority 1 */
+    volatile uint8_t head;    /* written at priority 0; both count on and wrap */
+    volatile uint8_t tail;    /* written at priority 1 */
 } queues[HAL_DATA_READY_LINES];
 
 static enum irq irq_of(unsigned pin)
@@ -78,23 +84,43 @@ bool hal_data_ready_level(enum hal_data_ready line)
     return gpio_read(pins[line].port, pins[line].pin);
 }
 
-void data_ready_isr(void)
+uint32_t hal_data_ready_edges(enum hal_data_ready line)
+{
+    return queues[line].edges;
+}
+
+void hal_data_ready_skip(enum hal_data_ready line, uint32_t n)
+{
+    queues[line].wanted = queues[line].edges + n + 1u;
+}
+
+static void stamp(struct queue *queue, uint32_t edge)
 {
     uint64_t now_us = hal_time_us();
-    uint32_t edges = EXTI->PR;
-    for (unsigned line = 0; line < HAL_DATA_READY_LINES; line++) {
-        uint32_t bit = BIT(pins[line].pin);
-        uint8_t head = queues[line].head;
-        if ((edges & bit) == 0) {
-            continue;
-        }
-        EXTI->PR = bit;
-        if ((uint8_t)(head - queues[line].tail) < STAMPS) {
-            queues[line].edge_us[head % STAMPS] = now_us;
-            queues[line].head = (uint8_t)(head + 1u);
-        }
+    uint8_t head = queue->head;
+    if ((uint8_t)(head - queue->tail) < STAMPS) {
+        queue->stamps[head % STAMPS].us = now_us;
+        queue->stamps[head % STAMPS].edge = edge;
+        queue->head = (uint8_t)(head + 1u);
     }
     deferred_pend();
+}
+
+void data_ready_isr(void)
+{
+    uint32_t pending = EXTI->PR;
+    for (unsigned line = 0; line < HAL_DATA_READY_LINES; line++) {
+        struct queue *queue = &queues[line];
+        uint32_t bit = BIT(pins[line].pin);
+        if ((pending & bit) != 0) {
+            EXTI->PR = bit;
+            uint32_t edge = queue->edges + 1u;
+            queue->edges = edge;
+            if ((int32_t)(edge - queue->wanted) >= 0) {
+                stamp(queue, edge);
+            }
+        }
+    }
 }
 
 void data_ready_forget(void)
@@ -107,10 +133,13 @@ void data_ready_forget(void)
 void data_ready_deliver(void)
 {
     for (unsigned line = 0; line < HAL_DATA_READY_LINES; line++) {
-        while (queues[line].tail != queues[line].head) {
-            uint64_t edge_us = queues[line].edge_us[queues[line].tail % STAMPS];
-            queues[line].tail = (uint8_t)(queues[line].tail + 1u);
-            hal_data_ready_on_edge((enum hal_data_ready)line, edge_us);
+        struct queue *queue = &queues[line];
+        while (queue->tail != queue->head) {
+            uint64_t edge_us = queue->stamps[queue->tail % STAMPS].us;
+            uint32_t edge = queue->stamps[queue->tail % STAMPS].edge;
+            queue->tail = (uint8_t)(queue->tail + 1u);
+            queue->wanted = edge + 1u; /* moves on with the count, so that it never looks like one to come */
+            hal_data_ready_on_edge((enum hal_data_ready)line, edge_us, edge);
         }
     }
 }

@@ -64,6 +64,8 @@ static struct {
     size_t ring_size;
     uint32_t received;
     bool lines[HAL_DATA_READY_LINES];
+    uint32_t edges[HAL_DATA_READY_LINES];
+    uint32_t edge_wanted[HAL_DATA_READY_LINES];
     const uint8_t *block;
     size_t block_size;
     const struct transfer *transfer[BUSES];
@@ -303,6 +305,14 @@ void hal_data_ready_open(enum hal_data_ready line)
 {
     (void)line;
 }
+uint32_t hal_data_ready_edges(enum hal_data_ready line)
+{
+    return board.edges[line];
+}
+void hal_data_ready_skip(enum hal_data_ready line, uint32_t n)
+{
+    board.edge_wanted[line] = board.edges[line] + n + 1u;
+}
 bool hal_data_ready_level(enum hal_data_ready line)
 {
     return board.lines[line];
@@ -484,8 +494,8 @@ static void execute(const char *line)
         hal_time_on_tick(board.now_us);
     } else if (sscanf(line, "line %u %u", &a, &b) == 2) {
         board.lines[a] = b != 0;
-        if (b == 1) {
-            hal_data_ready_on_edge((enum hal_data_ready)a, board.now_us);
+        if (b == 1 && (int32_t)(++board.edges[a] - board.edge_wanted[a]) >= 0) {
+            hal_data_ready_on_edge((enum hal_data_ready)a, board.now_us, board.edges[a]);
         }
     } else if (strncmp(line, "rx ", 3) == 0) {
         size_t n = parse_hex(line + 3, bytes, sizeof bytes);
