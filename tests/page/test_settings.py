@@ -109,6 +109,9 @@ def test_a_refusal_is_said_next_to_its_control_and_what_was_typed_stays(
     settings.get_by_label("Rate in Hz").press("Enter")
     expect(answer(settings, "rate")).to_have_text(REFUSED)
     expect(settings.get_by_label("Rate in Hz")).to_have_value("8000")
+    settings.get_by_label("Rate in Hz").press("Escape")
+    expect(settings.get_by_label("Rate in Hz")).to_have_value("1000")
+    expect(answer(settings, "rate")).to_have_text("")
 
 
 def test_what_another_client_sets_is_shown_but_not_over_what_is_typed(bridge: FakeBridge, open_page: OpenPage) -> None:

@@ -84,6 +84,11 @@ export class StreamSettings {
       follower.settle(taken);
       if (Math.abs(taken - wanted) > SAME_RATE * wanted) setting.say(`${rate(taken)} Hz is the sensor's nearest.`);
     });
+    input.addEventListener('keydown', (event) => {
+      if (event.key !== 'Escape') return;
+      follower.settle();
+      setting.say('');
+    });
     form.noValidate = true; // the bridge says what is wrong with a number, as for every other refusal
     return {
       element: setting.element,
