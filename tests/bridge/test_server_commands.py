@@ -205,7 +205,7 @@ def test_a_refusal_has_the_boards_code_and_its_numbers(status: str, data: dict[s
             "restore_configuration",
             {"source": "stored"},
             ("failed", {}),
-            "restore_configuration: nothing readable is stored, or a sensor did not take the settings",
+            "restore_configuration: what is stored cannot be read, or a sensor did not take the settings",
             {},
         ),
         (

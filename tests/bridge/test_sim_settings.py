@@ -112,7 +112,10 @@ def test_the_self_test_passes_within_its_limits() -> None:
 
 def test_settings_are_kept_over_a_reset_once_saved_and_defaults_forget_them() -> None:
     host = a_host()
-    assert said(host, "restore_configuration", source=0)[0] == "FAILED"  # nothing is stored
+    said(host, "set_rate", stream=0, rate_mhz=250_000)
+    assert said(host, "restore_configuration", source=0) == ("OK", {})  # nothing is stored: the defaults
+    assert host.stream().rate_mhz == 1_000_000
+    assert said(host, "restore_configuration", source=2)[0] == "BAD_ARGUMENT"
     said(host, "set_rate", stream=0, rate_mhz=250_000)
     assert said(host, "save_configuration") == ("OK", {})
     said(host, "set_rate", stream=0, rate_mhz=500_000)

@@ -101,7 +101,7 @@ class Desk:
             self._step()
         return self.events[begin:]
 
-    def command(self, name: str, **args: int) -> CommandDone:
+    def command(self, name: str, **args: float) -> CommandDone:
         """Send a command and wait for its end."""
         request = self.session.command(name, args, self.now_ns)
         events = self.run_until(lambda seen: any(isinstance(e, CommandDone) and e.request == request for e in seen))

@@ -45,7 +45,7 @@ _UNSUPPORTED: Final = {
 _FAILED: Final = {
     "self_test": "the sensor did not run it: is it there, and is this the stream of its samples?",
     "save_configuration": "the flash did not take it",
-    "restore_configuration": "nothing readable is stored, or a sensor did not take the settings",
+    "restore_configuration": "what is stored cannot be read, or a sensor did not take the settings",
 }
 _STATUS: Final = {
     "unknown_command": "the firmware of the board does not know this command",

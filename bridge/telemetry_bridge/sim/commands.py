@@ -230,16 +230,11 @@ class Commands:
         return _S.OK, {}
 
     def _restore_configuration(self, args: dict[str, Any], now_ns: int) -> Answer:
-        match args["source"]:
-            case messages.Configuration.STORED:
-                wanted = self.stored
-                if wanted is None:
-                    return _S.FAILED, {}
-            case messages.Configuration.DEFAULTS:
-                self.stored = None
-                wanted = [stream.sensor.defaults for stream in self._board.streams]
-            case _:
-                return _S.BAD_ARGUMENT, {}
+        if args["source"] not in set(messages.Configuration):
+            return _S.BAD_ARGUMENT, {}
+        if args["source"] == messages.Configuration.DEFAULTS:
+            self.stored = None
+        wanted = self.stored or [stream.sensor.defaults for stream in self._board.streams]
         for stream, settings in zip(self._board.streams, wanted, strict=True):
             self._board.change(stream, settings, now_ns)
         return _S.OK, {}
