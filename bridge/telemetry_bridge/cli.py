@@ -17,6 +17,7 @@ from telemetry_bridge import __version__
 from telemetry_bridge.app import Bridge, find_board
 from telemetry_bridge.errors import BridgeError
 from telemetry_bridge.link import list_ports
+from telemetry_bridge.remote import command, listing, tell
 from telemetry_bridge.terminal import Display, LiveValues, StatusLine
 
 EPILOG = """\
@@ -29,6 +30,7 @@ examples:
   telemetry-bridge run --port tcp:localhost:4000
   telemetry-bridge monitor --port auto          live values in this terminal, no server
   telemetry-bridge flash --port /dev/ttyUSB0 firmware.elf
+  telemetry-bridge command set_rate stream=imu rate_hz=500   to the board of a running bridge
 
 ports:
   serial:/dev/ttyACM0[?baud=921600], or just /dev/ttyACM0 or COM3; this rate is that of the board after a reset
@@ -37,6 +39,19 @@ ports:
   auto                                          every serial port is asked; the first board that answers is taken
 
 exit codes: 0 ended as asked, 1 could not go on (one line says why), 2 wrong usage
+"""
+
+
+COMMAND_EPILOG = """\
+examples:
+  telemetry-bridge command --list
+  telemetry-bridge command set_rate stream=imu rate_hz=500
+  telemetry-bridge command set_range stream=imu field=accel_x full_scale=78.5
+  telemetry-bridge command enable_stream stream=mcu_temp enabled=false
+  telemetry-bridge command self_test stream=imu --json
+  telemetry-bridge command save_configuration --device 3a0021
+
+exit codes: 0 done, 1 refused, not possible, or a self-test that did not pass (one line says why), 2 wrong usage
 """
 
 
@@ -97,13 +112,13 @@ def parser() -> argparse.ArgumentParser:
         help="change the line to this rate, 115200 to 3000000, once the board is there (default: leave it)",
     )
 
-    def add(name: str, text: str, *parents: argparse.ArgumentParser) -> None:
+    def add(name: str, text: str, *parents: argparse.ArgumentParser, epilog: str = EPILOG) -> None:
         commands.add_parser(
             name,
             help=text,
             description=text[0].upper() + text[1:] + ".",
             parents=parents,
-            epilog=EPILOG,
+            epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
@@ -127,6 +142,16 @@ def parser() -> argparse.ArgumentParser:
     add("flash", "put firmware onto a board through its serial port (needs the extra 'flash')", source, where, flashing)
     add("release", "let a running bridge close a port, for another program", where, target)
     add("resume", "let a running bridge take a released port back", where, target)
+    asking = argparse.ArgumentParser(add_help=False)
+    asking.add_argument("name", nargs="?", metavar="NAME", help="of the command, e.g. set_rate")
+    asking.add_argument("arguments", nargs="*", metavar="key=value", help="its arguments, e.g. stream=imu rate_hz=500")
+    asking.add_argument("--list", action="store_true", help="say which commands there are, with their arguments")
+    asking.add_argument("--device", metavar="ID", help="id of the board (default: the only one that is online)")
+    asking.add_argument(
+        "--url", default="ws://localhost:8765/ws", metavar="URL", help="of the running bridge (default: %(default)s)"
+    )
+    asking.add_argument("--json", action="store_true", help="print the bridge's answer as one line of JSON")
+    add("command", "let a running bridge send one command to a board", asking, epilog=COMMAND_EPILOG)
     add("ports", "list the serial ports of this machine")
     return top
 
@@ -151,18 +176,11 @@ def _flash(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_bridge(args: argparse.Namespace) -> int:
-    """`release` and `resume`."""
-    from telemetry_bridge.flash import RunningBridge
-
-    bridge = RunningBridge.find(args.http_port)
-    if bridge is None:
-        raise BridgeError(f"no bridge serves http://localhost:{args.http_port} (--http-port names another port)")
-    with bridge:
-        ports = bridge.release(args.target) if args.command == "release" else bridge.resume(args.target)
-    for port in ports:
-        print(f"{args.command}d {port}", flush=True)
-    return 0
+def _command(args: argparse.Namespace) -> int:
+    if args.list:
+        print(listing(), flush=True)
+        return 0
+    return command(args.name, args.arguments, url=args.url, device=args.device, as_json=args.json)
 
 
 async def _until_told(duration: float | None) -> None:
@@ -234,7 +252,15 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    args = parser().parse_args(argv)
+    whole = parser()
+    args, rest = whole.parse_known_args(argv)
+    if args.command == "command":  # argparse takes no further positional arguments behind an option
+        args.arguments += [word for word in rest if not word.startswith("-")]
+        rest = [word for word in rest if word.startswith("-")]
+    if rest:
+        whole.error(f"unrecognized arguments: {' '.join(rest)}")
+    if args.command == "command" and not (args.name or args.list):
+        whole.error("command: which one? `telemetry-bridge command --list` says which there are")
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(getattr(args, "verbose", 0), 2)]
     logging.basicConfig(
         level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", handlers=[_StderrHandler()]
@@ -245,7 +271,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == "flash":
             return _flash(args)
         if args.command in {"release", "resume"}:
-            return _tell_bridge(args)
+            return tell(args.command, args.target, args.http_port)
+        if args.command == "command":
+            return _command(args)
         asyncio.run(_run(args))
     except BridgeError as error:
         print(f"telemetry-bridge: {error}", file=sys.stderr)

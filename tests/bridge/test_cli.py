@@ -96,7 +96,7 @@ def test_help_names_every_command_and_shows_examples() -> None:
         assert word in text
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "monitor", "ports"])
+@pytest.mark.parametrize("command", ["run", "demo", "monitor", "command", "release", "resume", "ports"])
 def test_every_command_explains_itself(command: str) -> None:
     result = run(command, "--help")
     assert result.returncode == 0
