@@ -31,6 +31,7 @@ static struct {
     bool adc_open;
     struct mcu_temp mcu_temp;
     struct receiver receiver;
+    bool heard; /* there may be a frame in what was received */
     struct line line;
     struct telemetry telemetry;
     struct commands commands;
@@ -151,8 +152,11 @@ void hal_uart_on_drained(void)
 static void handle_commands(uint64_t now_us)
 {
     uint64_t received_us;
-    while (line_listens(&app.line) && commands_can_take(&app.commands) &&
-           receiver_next(&app.receiver, hal_uart_received(), now_us, &received_us)) {
+    while (app.heard && line_listens(&app.line) && commands_can_take(&app.commands)) {
+        app.heard = receiver_next(&app.receiver, hal_uart_received(), now_us, &received_us);
+        if (!app.heard) {
+            break;
+        }
         const struct tp_decoder *frame = &app.receiver.decoder;
         line_heard(&app.line, false, now_us);
         commands_handle(&app.commands, frame->type, frame->payload, frame->payload_size, received_us, now_us);
@@ -219,8 +223,11 @@ void application_handle(uint32_t events)
     if ((events & HAL_EVENT_TICK) != 0) {
         handle_tick(now_us);
     }
+    app.heard |= (events & HAL_EVENT_RX) != 0;
     handle_commands(now_us); /* whatever the event: a change of rate ends with HAL_EVENT_SAMPLES */
     follow_line(now_us);
-    telemetry_poll(&app.telemetry);
+    if (events != HAL_EVENT_TX || app.telemetry.waits) {
+        telemetry_poll(&app.telemetry);
+    }
     reset_when_drained(now_us);
 }

@@ -76,6 +76,7 @@ uint8_t command_later(struct commands *commands, const struct request *request, 
         .args_check = check_of(request),
         .deadline_us = request->now_us + COMMAND_LIMIT_US,
     };
+    commands->pending_count++;
     return COMMAND_LATER;
 }
 
@@ -101,16 +102,12 @@ static bool is_pending(const struct commands *commands, const struct request *re
 
 bool commands_can_take(const struct commands *commands)
 {
-    uint32_t owed = commands->telemetry->answer_count;
-    for (uint32_t i = 0; i < COMMANDS_PENDING; i++) {
-        owed += commands->pending[i].finish != NULL ? 1u : 0u;
-    }
-    return owed < TELEMETRY_ANSWERS;
+    return commands->telemetry->answer_count + commands->pending_count < TELEMETRY_ANSWERS;
 }
 
 void commands_poll(struct commands *commands, uint64_t now_us)
 {
-    for (uint32_t i = 0; i < COMMANDS_PENDING; i++) {
+    for (uint32_t i = 0; commands->pending_count != 0 && i < COMMANDS_PENDING; i++) {
         struct pending *pending = &commands->pending[i];
         if (pending->finish == NULL) {
             continue;
@@ -122,6 +119,7 @@ void commands_poll(struct commands *commands, uint64_t now_us)
         }
         if (answer.status != COMMAND_LATER) {
             pending->finish = NULL;
+            commands->pending_count--;
             telemetry_answer(commands->telemetry, &answer);
         }
     }

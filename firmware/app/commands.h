@@ -29,6 +29,7 @@ struct commands {
 
     bool closed; /* nothing more is put off */
     struct pending pending[COMMANDS_PENDING];
+    uint8_t pending_count; /* of them in use */
 };
 
 void commands_init(struct commands *commands, struct telemetry *telemetry, struct streams *streams,

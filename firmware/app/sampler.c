@@ -147,7 +147,7 @@ void sampler_expire(struct sampler *sampler, uint64_t now_us)
 
 struct batch *sampler_oldest(const struct sampler *sampler)
 {
-    return sampler->head == sampler->tail ? NULL : slot(sampler, sampler->tail);
+    return sampler_has_closed(sampler) ? slot(sampler, sampler->tail) : NULL;
 }
 
 void sampler_release(struct sampler *sampler)

@@ -81,6 +81,12 @@ void sampler_interrupt(struct sampler *sampler); /* the next sample does not fol
 /* Main loop, interrupts masked: closes a batch that waits for a sensor that has stopped. */
 void sampler_expire(struct sampler *sampler, uint64_t now_us);
 
+/* Main loop: whether there is a closed batch. */
+static inline bool sampler_has_closed(const struct sampler *sampler)
+{
+    return sampler->head != sampler->tail;
+}
+
 /* Main loop: the oldest closed batch, or NULL. Stays until sampler_release(). */
 struct batch *sampler_oldest(const struct sampler *sampler);
 void sampler_release(struct sampler *sampler);

@@ -23,6 +23,7 @@ void telemetry_init(struct telemetry *telemetry, struct streams *streams, struct
 
 void telemetry_describe(struct telemetry *telemetry)
 {
+    telemetry->waits = true;
     telemetry->hello_due = true;
     telemetry->streams_due = (1u << STREAMS) - 1u;
     telemetry->fault_due = hal_fault_record() != NULL;
@@ -32,6 +33,7 @@ void telemetry_health(struct telemetry *telemetry, const struct tp_health *healt
 {
     telemetry->health = *health;
     telemetry->health_due = true;
+    telemetry->waits = true;
 }
 
 bool telemetry_can_answer(const struct telemetry *telemetry)
@@ -45,6 +47,7 @@ void telemetry_answer(struct telemetry *telemetry, const struct answer *answer)
     uint8_t slot = (uint8_t)((telemetry->first_answer + telemetry->answer_count) % TELEMETRY_ANSWERS);
     telemetry->answers[slot] = *answer;
     telemetry->answer_count++;
+    telemetry->waits = true;
 }
 
 bool telemetry_drained(const struct telemetry *telemetry)
@@ -298,7 +301,7 @@ static bool send_samples(struct telemetry *telemetry)
 {
     for (uint8_t i = 0; i < STREAMS; i++) {
         uint8_t number = (uint8_t)((telemetry->next_stream + i) % STREAMS);
-        if (sampler_oldest(&telemetry->streams->stream[number].sampler) != NULL) {
+        if (sampler_has_closed(&telemetry->streams->stream[number].sampler)) {
             telemetry->next_stream = (uint8_t)((number + 1u) % STREAMS);
             send_batch(telemetry, number);
             return true;
@@ -316,14 +319,17 @@ static bool answer_waits_for_silence(const struct telemetry *telemetry)
 void telemetry_poll(struct telemetry *telemetry)
 {
     collect_changes(telemetry);
+    telemetry->waits = true;
     while (has_room(telemetry)) {
         if (telemetry->answer_count != 0) {
             if (answer_waits_for_silence(telemetry)) {
                 return;
             }
             send_answer(telemetry);
-        } else if (telemetry->answers_only ||
-                   (!send_description(telemetry) && !send_report(telemetry) && !send_samples(telemetry))) {
+        } else if (telemetry->answers_only) {
+            return;
+        } else if (!send_description(telemetry) && !send_report(telemetry) && !send_samples(telemetry)) {
+            telemetry->waits = false;
             return;
         }
     }

@@ -66,6 +66,7 @@ struct telemetry {
     uint8_t first_answer;
     uint8_t answer_count;
 
+    bool waits;        /* something may be due that waits for the line, or for telemetry_poll() */
     bool answers_only; /* set by the owner: the rest waits */
     bool hello_due;
     bool fault_due;
@@ -92,7 +93,8 @@ void telemetry_health(struct telemetry *telemetry, const struct tp_health *healt
 bool telemetry_can_answer(const struct telemetry *telemetry) WARN_UNUSED;
 void telemetry_answer(struct telemetry *telemetry, const struct answer *answer);
 
-/* Encodes and sends what is due. Main loop, after each event that may have changed something. */
+/* Encodes and sends what is due. Main loop, after each event that may have changed something; what has only
+ * been sent changes nothing unless something waits. */
 void telemetry_poll(struct telemetry *telemetry);
 
 /* Every answer is on the host's side of the line. */

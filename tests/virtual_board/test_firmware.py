@@ -11,7 +11,7 @@ from elves import BOARDS, elf_path
 from telemetry_protocol import Decoder, Frame, encode_frame, messages
 from virtual_board import Hand, VirtualBoard
 
-BUDGET = 1200
+BUDGET = 600
 """Retired instructions per 6-axis sample at 1 kHz."""
 
 
