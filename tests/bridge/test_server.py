@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,18 @@ async def test_an_epoch_that_the_answer_already_told_is_not_told_again() -> None
         hub.publish(epoch_started())
         hub.publish(batch(0))
         assert isinstance(await client.next(), Samples)
+
+
+@in_loop
+async def test_a_subscription_begins_with_the_ranges_of_now_not_of_the_epochs_beginning() -> None:
+    hub = hub_with_imu()
+    wider = tuple(replace(field, full_scale=2 * field.full_scale) for field in stream_info().fields)
+    hub.publish(DeviceChanged(device_info("dev-a", replace(stream_info(), fields=wider))))
+    async with Server(hub, port=0) as server, await join(server) as client:
+        answer = await client.ask(op="subscribe", id=1, device="dev-a", stream="imu")
+    (subscription,) = answer["subscriptions"]
+    assert subscription["epoch"] == 7
+    assert [field["full_scale"] for field in subscription["fields"]] == [field.full_scale for field in wider]
 
 
 @in_loop
