@@ -138,6 +138,7 @@ static void probe(struct imu *imu)
         imu->transfer.reg = candidate->chip->id_register;
         imu->transfer.size = 1;
         imu->transfer.read = true;
+        imu->transfer.probe = true;
         imu->transfer.data = imu->small;
         imu->job = IMU_STEP;
         if (bus->start(bus->handle, &imu->transfer)) {

@@ -82,6 +82,7 @@ bool imu_transfer(struct imu *imu, enum imu_job job, uint8_t reg, uint16_t size,
     imu->transfer.reg = reg;
     imu->transfer.size = size;
     imu->transfer.read = read;
+    imu->transfer.probe = false;
     imu->transfer.data = job == IMU_BURST ? imu->buffer : imu->small;
     imu->job = job;
     const struct bus *bus = imu->port->bus;

@@ -97,6 +97,7 @@ class HostBoard:
         self.frames: list[Frame] = []
         self.reset = False
         self.feeds = 0
+        self.nobody = 0  # transfers to an I2C address that nobody acknowledged
         self._decoder = Decoder()
         self._sequence = 0
         self._next_tick_us = TICK_US
@@ -168,6 +169,7 @@ class HostBoard:
             return
         there = bus == self.line and (bus == SPI or int(address) == imu.address)
         if not there or not imu.start(read=False):
+            self.nobody += bus == I2C
             open_line = b"\xff" * int(rest) if kind == "r" else b""
             self.ask(f"{finish} {NACK}" if bus == I2C else f"{finish} {OK} {open_line.hex()}")
             return
