@@ -94,8 +94,8 @@ void application_start_line(void)
 void application_start_sensors(void)
 {
     buses_open();
-    mcu_temp_init(&app.mcu_temp, sensors_sink(), STREAM_MCU_TEMP, app.adc_open);
-    sensors_start(&app.streams, sensor_log, app.identity.boot_id & 7u, &app.mcu_temp.sensor);
+    mcu_temp_init(&app.mcu_temp, sensors_sink(&app.streams, sensor_log), STREAM_MCU_TEMP, app.adc_open);
+    sensors_start(&app.streams, app.identity.boot_id & 7u, &app.mcu_temp.sensor);
     configuration_init(&app.configuration, &app.streams, &app.log, app.identity.baud);
     app.identity.capabilities = TP_CAPABILITIES_BAUD_CHANGE |
                                 (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |

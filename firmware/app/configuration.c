@@ -43,12 +43,29 @@ static bool range_of(const struct configuration *configuration, uint8_t stream, 
                                      highest);
 }
 
-static struct settings in_force(const struct configuration *configuration)
+static uint32_t wanted_rate(const struct configuration *configuration, uint8_t stream)
+{
+    const struct sensor *sensor = configuration->streams->stream[stream].sensor;
+    return sensor->ops->wanted_rate != NULL
+               ? sensor->ops->wanted_rate(sensor, streams_which(configuration->streams, stream))
+               : streams_descriptor(configuration->streams, stream)->rate_mhz;
+}
+
+static float wanted_range(const struct configuration *configuration, uint8_t stream, uint8_t field)
+{
+    const struct sensor *sensor = configuration->streams->stream[stream].sensor;
+    return sensor->ops->wanted_range != NULL
+               ? sensor->ops->wanted_range(sensor, streams_which(configuration->streams, stream), field)
+               : streams_descriptor(configuration->streams, stream)->fields[field].full_scale;
+}
+
+/* In force, or wanted where the part that is there cannot do it: another part may come. */
+static struct settings current(const struct configuration *configuration)
 {
     struct settings now = {0};
     struct budget plan = budget_now(configuration->streams);
     for (uint8_t i = 0; i < STREAMS; i++) {
-        now.stream[i].rate_mhz = plan.stream[i].rate_mhz;
+        now.stream[i].rate_mhz = wanted_rate(configuration, i);
         now.stream[i].latency_us = plan.stream[i].latency_us;
         now.stream[i].enabled = plan.stream[i].enabled;
         for (uint8_t group = 0; group < CONFIGURATION_RANGES; group++) {
@@ -57,7 +74,7 @@ static struct settings in_force(const struct configuration *configuration)
             float lowest;
             float highest;
             if (range_of(configuration, i, field, &lowest, &highest)) {
-                now.stream[i].full_scale[group] = descriptor->fields[field].full_scale;
+                now.stream[i].full_scale[group] = wanted_range(configuration, i, field);
             }
         }
     }
@@ -91,7 +108,7 @@ static void decode(const uint32_t *words, uint32_t count, struct settings *setti
 bool configuration_save(struct configuration *configuration)
 {
     uint32_t words[STREAMS * WORDS_PER_STREAM];
-    struct settings now = in_force(configuration);
+    struct settings now = current(configuration);
     encode(&now, words);
     bool saved = store_write(&configuration->store, VERSION, words, STREAMS * WORDS_PER_STREAM);
     configuration->readable = configuration->readable || saved;
@@ -111,6 +128,16 @@ bool configuration_clear(struct configuration *configuration)
 
 /* ---- what fits */
 
+static bool rate_can_be_set(const struct configuration *configuration, uint8_t stream)
+{
+    const struct sensor *sensor = configuration->streams->stream[stream].sensor;
+    uint32_t lowest;
+    uint32_t highest;
+    sensor->ops->rate_range(sensor, streams_which(configuration->streams, stream), &lowest, &highest);
+    return lowest != highest;
+}
+
+/* Of the part that is there, or that is described until one is. */
 static uint32_t nearest(const struct configuration *configuration, uint8_t stream, uint32_t wanted_mhz)
 {
     const struct sensor *sensor = configuration->streams->stream[stream].sensor;
@@ -186,8 +213,11 @@ static void make_fit(struct configuration *configuration, uint32_t line_bits, ui
 static enum sensor_change apply_rate(struct configuration *configuration, uint8_t stream, uint64_t now_us)
 {
     struct sensor *sensor = configuration->streams->stream[stream].sensor;
-    uint32_t rate_mhz = nearest(configuration, stream, configuration->wanted.stream[stream].rate_mhz);
-    if (rate_mhz == streams_descriptor(configuration->streams, stream)->rate_mhz) {
+    uint32_t rate_mhz = configuration->wanted.stream[stream].rate_mhz;
+    if (sensor->ops->wanted_rate == NULL || !rate_can_be_set(configuration, stream)) {
+        rate_mhz = nearest(configuration, stream, rate_mhz);
+    }
+    if (rate_mhz == wanted_rate(configuration, stream)) {
         return SENSOR_CHANGE_DONE;
     }
     return sensor->ops->set_rate(sensor, streams_which(configuration->streams, stream), rate_mhz, now_us);
@@ -197,17 +227,15 @@ static enum sensor_change apply_range(struct configuration *configuration, uint8
                                       uint64_t now_us)
 {
     struct sensor *sensor = configuration->streams->stream[stream].sensor;
-    const struct sensor_stream *descriptor = streams_descriptor(configuration->streams, stream);
-    uint8_t field = first_field(descriptor, group);
+    uint8_t field = first_field(streams_descriptor(configuration->streams, stream), group);
     float wanted = configuration->wanted.stream[stream].full_scale[group];
     float lowest;
     float highest;
     if (!(wanted > 0.0f) || !range_of(configuration, stream, field, &lowest, &highest)) {
         return SENSOR_CHANGE_DONE;
     }
-    wanted = wanted < lowest ? lowest : wanted > highest ? highest : wanted;
-    if (!(wanted < descriptor->fields[field].full_scale) &&
-        !(wanted > descriptor->fields[field].full_scale)) {
+    float before = wanted_range(configuration, stream, field);
+    if (!(wanted < before) && !(wanted > before)) {
         return SENSOR_CHANGE_DONE;
     }
     return sensor->ops->set_range(sensor, streams_which(configuration->streams, stream), field, wanted,
@@ -275,7 +303,7 @@ void configuration_init(struct configuration *configuration, struct streams *str
                         uint32_t line_bits)
 {
     *configuration = (struct configuration){.streams = streams, .log = log};
-    configuration->defaults = in_force(configuration);
+    configuration->defaults = current(configuration);
     store_open(&configuration->store);
     const struct store *store = &configuration->store;
     configuration->readable = !store->damaged && (!store->found || store->version == VERSION);

@@ -82,16 +82,16 @@ static void open_ports(void)
     }
 }
 
-const struct sensor_sink *sensors_sink(void)
+const struct sensor_sink *sensors_sink(struct streams *streams,
+                                       void (*log)(void *context, enum sensor_log_level level,
+                                                   const char *text))
 {
+    sensors.sink = streams_sink(streams, log);
     return &sensors.sink;
 }
 
-void sensors_start(struct streams *streams,
-                   void (*log)(void *context, enum sensor_log_level level, const char *text),
-                   uint8_t generation, struct sensor *mcu_temp)
+void sensors_start(struct streams *streams, uint8_t generation, struct sensor *mcu_temp)
 {
-    sensors.sink = streams_sink(streams, log);
     open_ports();
     imu_init(&sensors.imu, imu_candidates, sizeof imu_candidates / sizeof imu_candidates[0], &sensors.sink,
              STREAM_IMU);

@@ -7,14 +7,15 @@
 #include "app/streams.h"
 #include "hal/data_ready.h"
 
-/* Binds every stream to its sensor and opens the data-ready lines; buses_open() was before. `log` gets what
- * sensors have to say. Main loop, once. */
-void sensors_start(struct streams *streams,
-                   void (*log)(void *context, enum sensor_log_level level, const char *text),
-                   uint8_t generation, struct sensor *mcu_temp);
+/* The sink of every sensor; `log` gets what they have to say. Main loop, once, before any sensor is
+ * initialised: a sensor may use its sink at once. */
+const struct sensor_sink *sensors_sink(struct streams *streams,
+                                       void (*log)(void *context, enum sensor_log_level level,
+                                                   const char *text));
 
-/* The sink, for a sensor that is initialised elsewhere. */
-const struct sensor_sink *sensors_sink(void);
+/* Binds every stream to its sensor and opens the data-ready lines; buses_open() and sensors_sink() were
+ * before. Main loop, once. */
+void sensors_start(struct streams *streams, uint8_t generation, struct sensor *mcu_temp);
 
 /* Main loop, at each tick. */
 void sensors_poll(uint64_t now_us);

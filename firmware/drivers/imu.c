@@ -469,6 +469,18 @@ static enum sensor_change set_range(struct sensor *sensor, uint8_t which, uint8_
     return change(imu, &wanted);
 }
 
+static uint32_t wanted_rate(const struct sensor *sensor, uint8_t which)
+{
+    return which == IMU_SAMPLES ? ((const struct imu *)sensor)->wanted.rate_mhz
+                                : sensor->streams[which].rate_mhz;
+}
+
+static float wanted_range(const struct sensor *sensor, uint8_t which, uint8_t field)
+{
+    ASSERT(which == IMU_SAMPLES && field < IMU_AXES);
+    return ((const struct imu *)sensor)->wanted.full_scale[field < 3 ? 0 : 1];
+}
+
 static enum sensor_change self_test(struct sensor *sensor, uint8_t which, uint64_t now_us)
 {
     (void)now_us;
@@ -520,6 +532,8 @@ static const struct sensor_ops ops = {
     .set_rate = set_rate,
     .range_limits = range_limits,
     .set_range = set_range,
+    .wanted_rate = wanted_rate,
+    .wanted_range = wanted_range,
     .self_test = self_test,
     .self_test_result = self_test_result,
     .change_status = change_status,

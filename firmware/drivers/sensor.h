@@ -98,7 +98,8 @@ struct sensor_ops {
                        uint32_t *highest_mhz);
     /* The rate of the sensor that is nearest to one within the range. */
     uint32_t (*nearest_rate)(const struct sensor *sensor, uint8_t which, uint32_t wanted_mhz);
-    /* Takes the nearest rate; while the sensor is absent, the wanted one is kept for the part that comes. */
+    /* Takes the nearest rate; the wanted one, which may be outside of the range of the part that is there, is
+     * kept for the part that comes. */
     WARN_UNUSED enum sensor_change (*set_rate)(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
                                                uint64_t now_us);
 
@@ -108,6 +109,10 @@ struct sensor_ops {
     /* Takes the smallest range that holds the wanted one, for this field and those that share its setting. */
     WARN_UNUSED enum sensor_change (*set_range)(struct sensor *sensor, uint8_t which, uint8_t field,
                                                 float wanted, uint64_t now_us);
+
+    /* What was asked for last: it holds for the part that comes. NULL: there is only one part. */
+    uint32_t (*wanted_rate)(const struct sensor *sensor, uint8_t which);
+    float (*wanted_range)(const struct sensor *sensor, uint8_t which, uint8_t field);
 
     /* Starts the built-in self-test; its streams are interrupted until it is over. */
     WARN_UNUSED enum sensor_change (*self_test)(struct sensor *sensor, uint8_t which, uint64_t now_us);

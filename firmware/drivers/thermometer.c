@@ -335,6 +335,12 @@ static enum sensor_change set_rate(struct sensor *sensor, uint8_t which, uint32_
     return SENSOR_CHANGE_DONE;
 }
 
+static uint32_t wanted_rate(const struct sensor *sensor, uint8_t which)
+{
+    (void)which;
+    return ((const struct thermometer *)sensor)->wanted_mhz;
+}
+
 static enum sensor_change change_status(const struct sensor *sensor)
 {
     return ((const struct thermometer *)sensor)->change;
@@ -367,6 +373,7 @@ static const struct sensor_ops ops = {
     .rate_range = rate_range,
     .nearest_rate = nearest_rate,
     .set_rate = set_rate,
+    .wanted_rate = wanted_rate,
     .change_status = change_status,
     .measured_rate = measured_rate,
     .temperature = temperature,

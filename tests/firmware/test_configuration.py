@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from firmware.host_board import HostBoard
+from firmware.host_board import SPI, HostBoard
 from store_image import SLOT, record, slots, stream
 from telemetry_protocol import messages
 
@@ -30,8 +31,9 @@ def boot(make_board: Callable[..., HostBoard], flash: Path) -> Boot:
     if not flash.exists():
         flash.write_bytes(slots())
 
-    def start(**options: object) -> HostBoard:
+    def start(*, sensor_answers: bool = True, **options: object) -> HostBoard:
         board = make_board(flash=flash, **options)
+        board.imu.present = sensor_answers
         board.run(0.4)
         return board
 
@@ -77,6 +79,21 @@ def test_saved_settings_are_in_force_after_the_next_boot(boot: Boot) -> None:
     assert again.samples(0)
     first = next(message for message in again.received if isinstance(message, messages.Stream))
     assert first.rate_mhz == 250_000  # before any sample
+
+
+def test_settings_of_a_part_come_back_though_another_is_described_until_it_is_found(boot: Boot) -> None:
+    lsm = {"part": "lsm6dso", "line": SPI}
+    slow_dps = 125 * math.pi / 180  # the MPU-6050, described at boot, has neither this range nor this rate
+    board = boot(**lsm)
+    assert board.call("set_rate", stream=0, rate_mhz=3_333_500).status == OK
+    assert board.call("set_range", stream=0, field=3, full_scale=slow_dps).status == OK
+    assert board.call("save_configuration").status == OK
+    for sensor_answers in (True, False, True):  # saved without it, they are not those of the MPU-6050 either
+        again = boot(**lsm, sensor_answers=sensor_answers)
+        if sensor_answers:
+            assert rate(again) == 3_333_500
+            assert descriptor(again, 0).fields[3].full_scale == pytest.approx(slow_dps, rel=1e-3)
+        assert again.call("save_configuration").status == OK
 
 
 def test_settings_that_were_not_saved_are_gone(boot: Boot) -> None:

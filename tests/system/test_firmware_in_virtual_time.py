@@ -294,3 +294,11 @@ def test_two_runs_with_one_seed_are_the_same() -> None:
         return [(batch.index, batch.time_ns, batch.raw) for batch in batches(desk.events)]
 
     assert trace() == trace()
+
+
+def test_a_board_without_factory_calibration_starts_says_so_and_streams() -> None:
+    desk = Desk.with_board()
+    desk.board.machine.system[0x7A2A:0x7A30] = b"\xff" * 6  # VREFINT_CAL, TS_CAL1, TS_CAL2
+    desk.run_until(lambda seen: bool(batches(seen)) and bool(batches(seen, "mcu_temp")))
+    assert desk.board.counters.resets <= 1  # the power-on
+    assert any(text.startswith("mcu_temp: no factory calibration") for text in logs(desk.events))
