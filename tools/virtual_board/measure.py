@@ -52,7 +52,7 @@ class Measurement:
         self.program = Program(elf)
         self.primask, self.basepri = Masked(), Masked()
         self.stamp_latencies: list[int] = []
-        """Cycles from each rising edge of the data-ready line to the read of the clock in its interrupt."""
+        """Cycles from each edge of a data-ready line that is stamped to the read of the clock in its interrupt."""
         self._edge: int | None = None
         self._hook_masks()
         self._hook_stamps()
@@ -73,13 +73,9 @@ class Measurement:
 
     def _hook_stamps(self) -> None:
         machine = self.board.machine
-        letter, number = self.board.spec.data_ready[1], int(self.board.spec.data_ready[2:])
-        changed, read = machine.gpio[letter].on_input, machine.systick.readers[_SYSTICK_VAL]
-
-        def on_input(pin: int, level: bool) -> None:
-            if pin == number and level:
-                self._edge = machine.time.now_cycle
-            changed(pin, level)
+        read = machine.systick.readers[_SYSTICK_VAL]
+        for pin in (self.board.spec.data_ready, self.board.spec.data_ready_spi):
+            self._hook_pin(pin[1], int(pin[2:]))
 
         def on_read() -> int:
             if self._edge is not None and machine.exceptions.ipsr() - FIRST_IRQ in _EXTI_IRQS:
@@ -87,8 +83,18 @@ class Measurement:
                 self._edge = None
             return read()
 
-        machine.gpio[letter].on_input = on_input
         machine.systick.readers[_SYSTICK_VAL] = on_read
+
+    def _hook_pin(self, letter: str, number: int) -> None:
+        machine = self.board.machine
+        changed = machine.gpio[letter].on_input
+
+        def on_input(pin: int, level: bool) -> None:
+            if pin == number and level:
+                self._edge = machine.time.now_cycle
+            changed(pin, level)
+
+        machine.gpio[letter].on_input = on_input
 
     # ---------------------------------------------------------------------- masks
 
