@@ -27,9 +27,11 @@
 #include "tp_messages.h"
 
 #define TELEMETRY_RING 2048u
-/* Bytes in the ring above which no further frame is encoded: one full SAMPLES may wait behind the one on the
- * line. */
-#define TELEMETRY_WAITING TP_ENCODED_SIZE(TP_SAMPLES_SIZE + SAMPLER_BATCH_BYTES)
+/* Bytes in the ring, those on the line included, above which no further frame is encoded. While a full
+ * SAMPLES is on the line, with a small frame or two, the next is made ready behind it: the line never waits
+ * for the encoder. */
+#define TELEMETRY_SMALL   64u
+#define TELEMETRY_WAITING (TP_ENCODED_SIZE(TP_SAMPLES_SIZE + SAMPLER_BATCH_BYTES) + TELEMETRY_SMALL)
 #define TELEMETRY_ANSWERS 8u
 /* longest result */
 #define TELEMETRY_RESULT  (TP_SELF_TEST_RESULT_SIZE + SENSOR_FIELDS_MAX * TP_SELF_TEST_FIELD_SIZE)

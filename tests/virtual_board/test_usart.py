@@ -126,6 +126,24 @@ def test_dma_feeds_the_transmitter_without_a_gap(uart: Probe, length: int) -> No
     assert runs[-1][0] - start == length * (10 * 139 * PS_PER_S // PCLK)
 
 
+def test_a_block_that_is_started_while_the_last_one_ends_follows_without_a_gap(uart: Probe) -> None:
+    """DMA fills DR as soon as TXE is set (RM0383 19.3.13), not when a run of bytes could have gone."""
+    uart.machine.memory.write(0x2000_8000, bytes(range(200)))
+    uart.write(CR3, 1 << 7)
+    uart.write(STREAM6 + 0x08, DR)
+    begin = uart.time.now_ps
+    for first, length in ((0, 100), (100, 100)):
+        uart.write(STREAM6 + 0x0C, 0x2000_8000 + first)
+        uart.write(STREAM6 + 0x04, length)
+        uart.write(STREAM6, 4 << 25 | 1 << 10 | 1 << 6 | 1 << 4 | 1)
+        uart.wait(lambda: uart.line(17), 40_000)
+        uart.write(DMA_HISR + 8, 0x3D << 16)
+    uart.pass_us(40_000)
+    runs = uart.board.uart.take_timed()
+    assert b"".join(part for _, part in runs) == bytes(range(200))
+    assert runs[-1][0] - begin == 200 * (10 * 139 * PS_PER_S // PCLK)
+
+
 def test_ndtr_counts_down_with_the_line(uart: Probe) -> None:
     uart.write(CR3, 1 << 7)
     uart.write(STREAM6 + 0x08, DR)

@@ -279,7 +279,9 @@ class Usart(Peripheral):
         wanted = []
         stream = self.tx_dma.stream
         if stream is not None and self.registers[_CR3] & _DMAT and self._transmitting() and stream.remaining:
-            wanted.append(self._shift_ps + (min(_RUN, stream.until_flag) - 1) * self.frame_ps)
+            # the first byte of a block goes as soon as DR is free; of those that follow, a run at once
+            run = min(_RUN, stream.until_flag) if self._flowing else 1
+            wanted.append(max(now, self._shift_ps + (run - 1) * self.frame_ps))
         if cr1 & _TXEIE and now < self._shift_ps:
             wanted.append(self._shift_ps)
         if cr1 & _TCIE and self._sending:
