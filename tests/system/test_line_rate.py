@@ -66,7 +66,7 @@ def test_a_rate_that_the_line_cannot_carry_is_left_alone_and_said() -> None:
     desk.run(3.0)
     assert desk.session.baud == HOME
     assert together(desk)
-    assert "set_baud: this takes" in desk.device.warning
+    assert "would carry 115107 bit/s; the streams take" in desk.device.warning
     assert gaps(desk.events) == []
 
 
