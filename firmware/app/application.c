@@ -197,7 +197,7 @@ static void handle_tick(uint64_t now_us)
 
 static void follow_line(uint64_t now_us)
 {
-    app.telemetry.answers_only = !line_is_open(&app.line);
+    app.telemetry.answers_only = !line_is_open(&app.line) || app.reset_by_us != 0;
     uint32_t baud = line_poll(&app.line, telemetry_drained(&app.telemetry), now_us);
     if (baud != 0) {
         hal_uart_set_baud(baud);

@@ -42,7 +42,8 @@ uint32_t budget_line_bits(const struct streams *streams, const struct budget *pl
         if (plan->stream[i].enabled) {
             uint32_t rate_mhz = plan->stream[i].rate_mhz;
             uint8_t size = streams_descriptor(streams, i)->sample_size;
-            uint32_t n = sampler_batch_samples(plan->stream[i].latency_us, rate_mhz, size);
+            uint32_t n =
+                sampler_batch_samples(&streams->stream[i].sampler, plan->stream[i].latency_us, rate_mhz);
             uint64_t frame = (uint64_t)TP_ENCODED_SIZE(TP_SAMPLES_SIZE + n * size) * BITS_PER_BYTE;
             uint64_t per_frame = UINT64_C(1000) * n; /* samples, in 1/1000 */
             sum += (frame * real_rate(streams, i, rate_mhz) + per_frame - 1u) / per_frame;
@@ -55,7 +56,8 @@ static uint32_t bus_bits(const struct streams *streams, const struct budget *pla
 {
     uint64_t sum = 0;
     for (uint8_t i = 0; i < STREAMS; i++) {
-        if (plan->stream[i].enabled && streams_descriptor(streams, i)->bus == bus) {
+        if (streams_descriptor(streams, i)->bus ==
+            bus) { /* the sensor of a disabled stream is read as well */
             sum += (uint64_t)streams_descriptor(streams, i)->bus_bits *
                    real_rate(streams, i, plan->stream[i].rate_mhz);
         }

@@ -2,6 +2,7 @@
 #include "app/budget.h"
 #include "app/command.h"
 #include "app/commands.h"
+#include "app/configuration.h"
 
 static struct sensor *sensor_of(const struct commands *commands, uint8_t stream)
 {
@@ -76,6 +77,13 @@ static uint8_t check(const struct commands *commands, const struct budget *plan,
     return status == TP_STATUS_OK ? status : refuse(answer, status, cost.needed, cost.available);
 }
 
+/* Whether the settings of the stream's sensor may change; otherwise a command that would do that is `busy`.
+ */
+static bool may_change(const struct commands *commands, uint8_t stream)
+{
+    return !commands->configuration->applying && streams_may_change(commands->streams, stream);
+}
+
 /* ---- rate */
 
 uint8_t command_get_rate(struct commands *commands, const struct request *request, struct answer *answer)
@@ -120,7 +128,7 @@ uint8_t command_set_rate(struct commands *commands, const struct request *reques
     if (args.rate_mhz < lowest_mhz || args.rate_mhz > highest_mhz) {
         return refuse(answer, TP_STATUS_BAD_ARGUMENT, lowest_mhz, highest_mhz);
     }
-    if (!command_may_wait(commands, sensor)) {
+    if (!command_may_wait(commands, sensor) || !may_change(commands, args.stream)) {
         return TP_STATUS_BUSY;
     }
     enum sensor_change change = SENSOR_CHANGE_DONE;
@@ -138,10 +146,6 @@ uint8_t command_set_rate(struct commands *commands, const struct request *reques
 }
 
 /* ---- range */
-
-/* Of what a range may fall short of what is asked for, and still hold it: the host rounds 4 g in m/s^2 in its
- * own way. */
-#define RANGE_TOLERANCE 1e-4f
 
 static uint8_t finish_range(struct commands *commands, const struct pending *pending, struct answer *answer)
 {
@@ -172,12 +176,12 @@ uint8_t command_set_range(struct commands *commands, const struct request *reque
         !sensor->ops->range_limits(sensor, which, args.field, &limits.lowest, &limits.highest)) {
         return TP_STATUS_UNSUPPORTED;
     }
-    float wanted = args.full_scale * (1.0f - RANGE_TOLERANCE);
-    if (!(wanted > 0.0f && wanted <= limits.highest)) { /* nor is NaN */
+    float wanted = args.full_scale;
+    if (!(wanted > 0.0f && wanted * SENSOR_RANGE_ROUNDING <= limits.highest)) { /* nor is NaN */
         answer->size = (uint8_t)tp_set_range_refusal_write(answer->data, sizeof answer->data, &limits);
         return TP_STATUS_BAD_ARGUMENT;
     }
-    if (!command_may_wait(commands, sensor)) {
+    if (!command_may_wait(commands, sensor) || !may_change(commands, args.stream)) {
         return TP_STATUS_BUSY;
     }
     enum sensor_change change = sensor->ops->set_range(sensor, which, args.field, wanted, request->now_us);
@@ -193,6 +197,9 @@ uint8_t command_enable_stream(struct commands *commands, const struct request *r
     ASSERT(read);
     if (args.enabled > 1) {
         return TP_STATUS_BAD_ARGUMENT;
+    }
+    if (!may_change(commands, args.stream)) {
+        return TP_STATUS_BUSY;
     }
     struct budget plan = plan_now(commands);
     if (args.enabled != 0 && !plan.stream[args.stream].enabled) {
@@ -214,6 +221,9 @@ uint8_t command_set_latency(struct commands *commands, const struct request *req
     if (args.latency_us != 0 &&
         (args.latency_us < SAMPLER_LATENCY_MIN_US || args.latency_us > SAMPLER_LATENCY_MAX_US)) {
         return refuse(answer, TP_STATUS_BAD_ARGUMENT, SAMPLER_LATENCY_MIN_US, SAMPLER_LATENCY_MAX_US);
+    }
+    if (!may_change(commands, args.stream)) {
+        return TP_STATUS_BUSY;
     }
     struct budget plan = plan_now(commands);
     if (args.latency_us != plan.stream[args.stream].latency_us) {

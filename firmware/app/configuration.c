@@ -246,6 +246,9 @@ static enum sensor_change apply(struct configuration *configuration, uint64_t no
 {
     uint8_t stream = configuration->step / STEPS_PER_STREAM;
     uint8_t what = configuration->step % STEPS_PER_STREAM;
+    if (!streams_may_change(configuration->streams, stream)) {
+        return SENSOR_CHANGE_BUSY;
+    }
     switch (what) {
     case 0:
         streams_set_enabled(configuration->streams, stream, configuration->wanted.stream[stream].enabled);

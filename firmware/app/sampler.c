@@ -5,6 +5,9 @@
 
 #include "hal/irq.h"
 
+/* Of the 8 on the wire one is to come, and one more is that of a sensor's change that is under way. */
+#define GENERATIONS_BEHIND 5u
+
 _Static_assert(offsetof(struct batch, payload) + TP_SAMPLES_SIZE == BATCH_HEAD, "samples follow the header");
 
 static struct batch *slot(const struct sampler *sampler, uint8_t number)
@@ -53,12 +56,12 @@ static uint32_t close_after(uint32_t latency_us, uint32_t period_us)
     return latency_us > ahead_us ? (uint32_t)(latency_us - ahead_us) : 0;
 }
 
-uint32_t sampler_batch_samples(uint32_t wanted_latency_us, uint32_t rate_mhz, uint8_t sample_size)
+uint32_t sampler_batch_samples(const struct sampler *sampler, uint32_t wanted_latency_us, uint32_t rate_mhz)
 {
     uint32_t period_us = period_of(rate_mhz);
     uint32_t close_us = close_after(sampler_latency(wanted_latency_us, rate_mhz), period_us);
     uint32_t in_time = (close_us + period_us - 1u) / period_us + 1u;
-    uint32_t fit = SAMPLER_BATCH_BYTES / sample_size;
+    uint32_t fit = (uint32_t)sampler->capacity / sampler->sample_size;
     return in_time < fit ? in_time : fit;
 }
 
@@ -143,6 +146,21 @@ void sampler_expire(struct sampler *sampler, uint64_t now_us)
     if (sampler->open != NULL && now_us >= sampler->open->time_us + sampler->latency_us) {
         close(sampler);
     }
+}
+
+bool sampler_may_change(const struct sampler *sampler)
+{
+    if (sampler->open == NULL && !sampler_has_closed(sampler)) {
+        return true;
+    }
+    const struct batch *oldest = slot(sampler, sampler->tail); /* the open one lies behind the closed ones */
+    uint8_t newest = sampler->head;
+    if (sampler->open == NULL) {
+        newest = (uint8_t)(newest == 0 ? sampler->slot_count - 1u : newest - 1u);
+    }
+    bool described = sampler->described == sampler->generation;
+    return ((sampler->generation - oldest->generation) & 7u) <= GENERATIONS_BEHIND &&
+           (described || slot(sampler, newest)->generation != sampler->generation);
 }
 
 struct batch *sampler_oldest(const struct sampler *sampler)

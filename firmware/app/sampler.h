@@ -46,6 +46,7 @@ struct sampler {
     uint8_t sample_size;
     uint8_t stream;
     volatile uint8_t generation;
+    uint8_t described;          /* the generation whose descriptor was sent last */
     uint32_t wanted_latency_us; /* 0: the default for the rate */
     uint32_t latency_us;        /* in force */
     uint32_t close_us;          /* age of a batch from which on the next sample would come too late */
@@ -68,8 +69,8 @@ void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz);
 /* The bound that holds at a rate; `wanted_us` 0: the default. */
 uint32_t sampler_latency(uint32_t wanted_us, uint32_t rate_mhz);
 
-/* Samples of a batch at the nominal rate. */
-uint32_t sampler_batch_samples(uint32_t wanted_latency_us, uint32_t rate_mhz, uint8_t sample_size);
+/* Samples of a batch at a nominal rate. */
+uint32_t sampler_batch_samples(const struct sampler *sampler, uint32_t wanted_latency_us, uint32_t rate_mhz);
 
 /* Sensor's interrupt, or interrupts masked: */
 void sampler_push(struct sampler *sampler, uint64_t time_us, const void *sample); /* a tick and its sample */
@@ -77,6 +78,11 @@ void sampler_lose(struct sampler *sampler, volatile uint32_t *counter,
                   uint32_t ticks); /* ticks without; counter is one of its own */
 void sampler_change(struct sampler *sampler, uint32_t rate_mhz); /* new descriptor: next generation */
 void sampler_interrupt(struct sampler *sampler); /* the next sample does not follow the last */
+
+/* Main loop, interrupts masked: whether every batch that waits keeps a descriptor of its own at the host if
+ * the generation changes now. It would not if it were as old as the generation's number takes to come round,
+ * nor if the descriptor of its generation has not been sent yet. */
+WARN_UNUSED bool sampler_may_change(const struct sampler *sampler);
 
 /* Main loop, interrupts masked: closes a batch that waits for a sensor that has stopped. */
 void sampler_expire(struct sampler *sampler, uint64_t now_us);

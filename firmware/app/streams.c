@@ -60,6 +60,19 @@ static void interrupted(void *context, uint8_t number)
     hal_irq_restore(state);
 }
 
+bool streams_may_change(const struct streams *streams, uint8_t number)
+{
+    bool may = true;
+    uint32_t state = hal_irq_save();
+    for (uint8_t i = 0; i < STREAMS; i++) {
+        if (streams->stream[i].sensor == streams->stream[number].sensor) {
+            may = may && sampler_may_change(&streams->stream[i].sampler);
+        }
+    }
+    hal_irq_restore(state);
+    return may;
+}
+
 void streams_set_enabled(struct streams *streams, uint8_t number, bool enabled)
 {
     uint32_t state = hal_irq_save();

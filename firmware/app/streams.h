@@ -44,6 +44,11 @@ struct sensor_sink streams_sink(struct streams *streams,
 void streams_set_enabled(struct streams *streams, uint8_t number, bool enabled);
 void streams_set_latency(struct streams *streams, uint8_t number, uint32_t latency_us);
 
+/* Whether a setting that makes new generations may be changed: not while so many samples of older ones wait
+ * for the line that a generation's number would have two meanings. All streams of a stream's sensor change
+ * together. Main loop. */
+WARN_UNUSED bool streams_may_change(const struct streams *streams, uint8_t number);
+
 /* Gives a stream its sensor and its sampler; all sensors are initialised before the first of these. */
 void streams_bind(struct streams *streams, uint8_t number, struct sensor *sensor, uint8_t generation,
                   void *memory, uint8_t slot_count, uint16_t capacity);

@@ -167,6 +167,7 @@ static void send_stream(struct telemetry *telemetry, uint8_t number)
     };
     send_payload(telemetry, TP_MESSAGE_STREAM,
                  tp_stream_write(telemetry->payload, TELEMETRY_PAYLOAD, &stream));
+    telemetry->streams->stream[number].sampler.described = snapshot.generation;
 }
 
 static void send_fault(struct telemetry *telemetry)
@@ -310,10 +311,15 @@ static bool send_samples(struct telemetry *telemetry)
     return false;
 }
 
-static bool answer_waits_for_silence(const struct telemetry *telemetry)
+static bool send_other(struct telemetry *telemetry)
 {
-    return telemetry->answers[telemetry->first_answer].command == TP_COMMAND_PING &&
-           !line_is_silent(telemetry);
+    return !telemetry->answers_only &&
+           (send_description(telemetry) || send_report(telemetry) || send_samples(telemetry));
+}
+
+static bool next_is_ping(const struct telemetry *telemetry)
+{
+    return telemetry->answers[telemetry->first_answer].command == TP_COMMAND_PING;
 }
 
 void telemetry_poll(struct telemetry *telemetry)
@@ -321,15 +327,19 @@ void telemetry_poll(struct telemetry *telemetry)
     collect_changes(telemetry);
     telemetry->waits = true;
     while (has_room(telemetry)) {
-        if (telemetry->answer_count != 0) {
-            if (answer_waits_for_silence(telemetry)) {
+        if (telemetry->answer_count == 0) {
+            if (!send_other(telemetry)) {
+                telemetry->waits = telemetry->answers_only;
                 return;
             }
+        } else if (!next_is_ping(telemetry)) {
             send_answer(telemetry);
-        } else if (telemetry->answers_only) {
-            return;
-        } else if (!send_description(telemetry) && !send_report(telemetry) && !send_samples(telemetry)) {
-            telemetry->waits = false;
+        } else if (telemetry->others_turn && send_other(telemetry)) {
+            telemetry->others_turn = false;
+        } else if (line_is_silent(telemetry)) {
+            send_answer(telemetry);
+            telemetry->others_turn = true;
+        } else {
             return;
         }
     }

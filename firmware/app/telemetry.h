@@ -70,6 +70,7 @@ struct telemetry {
 
     bool waits;        /* something may be due that waits for the line, or for telemetry_poll() */
     bool answers_only; /* set by the owner: the rest waits */
+    bool others_turn;  /* a ping was answered: before the next one something else goes, if it is due */
     bool hello_due;
     bool fault_due;
     bool health_due;

@@ -23,7 +23,7 @@ uint16_t imu_nearest_rate(const struct imu_chip *chip, uint32_t wanted_mhz)
 static uint8_t smallest_holding(const struct imu_range *ranges, uint8_t count, float wanted)
 {
     uint8_t range = 0;
-    while (range + 1u < count && ranges[range].full_scale < wanted * 0.9999f) { /* SI values are rounded */
+    while (range + 1u < count && ranges[range].full_scale < wanted * SENSOR_RANGE_ROUNDING) {
         range++;
     }
     return range;

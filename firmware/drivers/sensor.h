@@ -74,6 +74,10 @@ enum sensor_change {
 #define SENSOR_FIELDS_MAX          6u
 #define SENSOR_TEMPERATURE_UNKNOWN INT16_MIN
 
+/* A range holds what is this much smaller than what was asked for: a host rounds 4 g in m/s^2 in its own way.
+ */
+#define SENSOR_RANGE_ROUNDING 0.9999f
+
 /* Result of a self-test, one entry per field of the stream; each passes when low <= response <= high. */
 struct sensor_self_test {
     bool passed;

@@ -157,6 +157,38 @@ def test_a_self_test_says_what_it_measured_and_between_which_limits(bench: Comma
 # -- enabled and latency
 
 
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("set_rate", {"stream": 0, "rate_mhz": 500_000}),
+        ("set_range", {"stream": 0, "field": 0, "full_scale": 8.0}),
+        ("enable_stream", {"stream": 0, "enabled": 0}),
+        ("set_latency", {"stream": 0, "latency_us": 5_000}),
+    ],
+)
+def test_settings_wait_until_the_stored_ones_are_in_force(
+    bench: CommandBench, name: str, args: dict[str, float]
+) -> None:
+    before = bench.show(0)
+    bench.ask("applying 1")
+    assert bench.call(name, **args).status == Status.BUSY
+    assert bench.show(0) == before
+    bench.ask("applying 0")
+    assert bench.call(name, **args).status == Status.OK
+
+
+def test_a_change_waits_until_samples_that_wait_have_a_descriptor(bench: CommandBench) -> None:
+    for request, full_scale in enumerate((8.0, 16.0, 2.0)):  # the line takes nothing meanwhile
+        bench.send("set_range", request, stream=0, field=0, full_scale=full_scale)
+        bench.ask("sample 0 1")
+    seen = bench.poll()
+    assert [m.status for m in seen if isinstance(m, messages.Response)] == [Status.OK, Status.BUSY, Status.BUSY]
+    bench.call("set_range", stream=0, field=0, full_scale=16.0)
+    described = {m.stream_gen for m in bench.received if isinstance(m, messages.Stream)}
+    assert {m.stream_gen for m in bench.samples(0)} <= described
+    assert bench.show(0).full_scale == 16.0
+
+
 def test_a_disabled_stream_has_no_ticks(bench: CommandBench) -> None:
     bench.ask("sample 0 5")
     generation = bench.show(0).generation
@@ -263,6 +295,14 @@ def test_what_is_disabled_takes_nothing_and_enabling_it_is_checked() -> None:
     assert needed(bench, "enable_stream", stream=0, enabled=1) > 100_000
     assert bench.show(0) == before
     bench.close()
+
+
+def test_a_disabled_stream_takes_the_bus_like_an_enabled_one(bench: CommandBench) -> None:
+    assert bench.call("enable_stream", stream=0, enabled=0).status == Status.OK
+    refusal = bench.call("set_rate", stream=0, rate_mhz=6_700_000)  # 60 bits a sample: its sensor is read all the same
+    assert refusal.status == Status.OVER_BUS_BUDGET
+    assert result(refusal) == {"needed": 402_000, "available": 400_000}
+    assert bench.call("set_rate", stream=0, rate_mhz=6_600_000).status == Status.OK
 
 
 def test_a_shorter_latency_costs_line() -> None:

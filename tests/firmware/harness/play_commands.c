@@ -12,6 +12,7 @@
  *     measured SENSOR PERMILLE  its clock is measured, as so much of the nominal one; 0: it is not
  *     sample STREAM N           N samples, 1 ms apart from now on
  *     lose STREAM N             N ticks without
+ *     applying 0|1              stored settings are being taken into force
  *     show STREAM               RATE FULL_SCALE ENABLED LATENCY GENERATION NEXT_INDEX LOST_FIFO
  */
 #include <math.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "app/configuration.h"
 #include "app/version.h"
 #include "hal/fault.h"
 #include "hal/irq.h"
@@ -60,6 +62,7 @@ static struct sensor_sink sink;
 static struct telemetry telemetry;
 static struct line uart;
 static struct commands commands;
+static struct configuration configuration;
 static struct fake fakes[SENSORS];
 static alignas(8) uint8_t slots[STREAMS][SLOTS * SAMPLER_SLOT(SAMPLER_BATCH_BYTES)];
 
@@ -188,7 +191,7 @@ static enum sensor_change set_range(struct sensor *sensor, uint8_t which, uint8_
     (void)field;
     (void)at_us;
     float range = 2;
-    while (range < wanted) {
+    while (range < wanted * SENSOR_RANGE_ROUNDING) {
         range *= 2;
     }
     return begin(sensor, which, 0, range);
@@ -273,6 +276,7 @@ static void init(uint32_t line_bits)
     telemetry_init(&telemetry, &streams, &lines, (struct identity){.baud = line_bits});
     line_init(&uart, line_bits);
     commands_init(&commands, &telemetry, &streams, &uart);
+    commands.configuration = &configuration;
 }
 
 /* The line takes everything at once. */
@@ -357,6 +361,8 @@ static void execute(const char *text)
         }
     } else if (sscanf(text, "lose %u %u", &a, &b) == 2) {
         sink.lost(sink.context, (uint8_t)a, SENSOR_LOST_FIFO, b);
+    } else if (sscanf(text, "applying %u", &a) == 1) {
+        configuration.applying = a != 0;
     } else if (sscanf(text, "show %u", &a) == 1) {
         show(a);
         return;

@@ -1,0 +1,56 @@
+"""More to send than the line takes: what a host may rely on all the same."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from firmware.host_board import HostBoard
+from telemetry_protocol import messages
+from virtual_board.motion import STANDARD_GRAVITY
+
+Make = Callable[..., HostBoard]
+
+
+def test_samples_that_wait_are_never_scaled_with_a_descriptor_of_eight_generations_later(make_board: Make) -> None:
+    board = make_board(baud=115_200)
+    board.run(0.5)
+    assert board.call("set_rate", stream=0, rate_mhz=333_000).status == messages.Status.OK
+    board.run(0.5)
+    for full_scale in (2.0, 16.0, 4.0, 8.0):
+        board.command("describe")
+        for latency_us in range(4_000, 4_007):
+            board.command("set_latency", stream=0, latency_us=latency_us)
+            board.run(0.004)
+        board.command("set_range", stream=0, field=2, full_scale=full_scale * STANDARD_GRAVITY)
+        board.run(0.3)
+    board.run(0.5)
+    scales: dict[int, float] = {}
+    for message in board.received:
+        if isinstance(message, messages.Stream) and message.stream_gen & 31 == 0:
+            scales[message.stream_gen] = message.fields[2].scale
+        elif isinstance(message, messages.Samples) and message.stream_gen & 31 == 0:
+            for values in struct.iter_unpack("<6h", message.data):
+                assert values[2] * scales[message.stream_gen] == pytest.approx(STANDARD_GRAVITY, rel=0.01)
+    assert {r.status for r in board.responses()} == {messages.Status.OK, messages.Status.BUSY}
+    assert board.call("set_range", stream=0, field=2, full_scale=2.0).status == messages.Status.OK
+
+
+def test_a_host_that_pings_without_a_pause_gets_the_rest_too(streaming: HostBoard) -> None:
+    streaming.received.clear()
+    for request in range(0, 1600, 8):
+        for more in range(8):
+            streaming.command("ping", request=request + more, host_ns=0)
+        streaming.run(0.0025)
+    assert sum(len(message.data) // 12 for message in streaming.samples(0)) >= 450
+    assert len(streaming.responses()) >= 400
+
+
+def test_a_reset_does_not_wait_for_samples(make_board: Make) -> None:
+    board = make_board(baud=115_200)  # less than the samples need
+    board.run(1.0)
+    board.command("reset")
+    board.run(0.15)
+    assert board.reset
