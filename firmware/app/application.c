@@ -4,6 +4,7 @@
 #include "app/buses.h"
 #include "app/commands.h"
 #include "app/configuration.h"
+#include "app/fit.h"
 #include "app/health.h"
 #include "app/line.h"
 #include "app/log.h"
@@ -36,6 +37,7 @@ static struct {
     struct telemetry telemetry;
     struct commands commands;
     struct configuration configuration;
+    struct fit fit;
     struct health health;
     struct identity identity;
     uint64_t reset_by_us; /* 0: none wanted */
@@ -96,6 +98,7 @@ void application_start_sensors(void)
     buses_open();
     mcu_temp_init(&app.mcu_temp, sensors_sink(&app.streams, sensor_log), STREAM_MCU_TEMP, app.adc_open);
     sensors_start(&app.streams, app.identity.boot_id & 7u, &app.mcu_temp.sensor);
+    fit_init(&app.fit, &app.streams, &app.log);
     configuration_init(&app.configuration, &app.streams, &app.log, app.identity.baud);
     app.identity.capabilities = TP_CAPABILITIES_BAUD_CHANGE |
                                 (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
@@ -191,6 +194,7 @@ static void handle_tick(uint64_t now_us)
     buses_poll(now_us);
     sensors_poll(now_us);
     configuration_poll(&app.configuration, now_us);
+    fit_poll(&app.fit, app.commands.line_bits, now_us);
     expire_batches(now_us);
     health_poll(&app.health, &sources, now_us);
 }
@@ -204,6 +208,7 @@ static void follow_line(uint64_t now_us)
         app.receiver.baud = baud;
         app.telemetry.identity.baud = baud;
         app.commands.line_bits = baud;
+        fit_line_changed(&app.fit, baud, now_us);
     }
 }
 

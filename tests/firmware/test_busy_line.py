@@ -48,6 +48,18 @@ def test_a_host_that_pings_without_a_pause_gets_the_rest_too(streaming: HostBoar
     assert len(streaming.responses()) >= 400
 
 
+def test_a_line_that_falls_back_below_what_the_streams_need_says_so(make_board: Make) -> None:
+    board = make_board(baud=115_200)
+    board.run(0.3)
+    assert board.call("set_baud", baud=921_600).status == messages.Status.OK
+    board.run(0.01)
+    assert board.call("ping", host_ns=0).status == messages.Status.OK
+    assert not [text for text in board.logs() if text.startswith("the line has")]
+    board.run(6.0)  # the host is gone
+    (said,) = [text for text in board.logs() if text.startswith("the line has 115200 bit/s")]
+    assert said.endswith(": samples will be lost")
+
+
 def test_a_reset_does_not_wait_for_samples(make_board: Make) -> None:
     board = make_board(baud=115_200)  # less than the samples need
     board.run(1.0)

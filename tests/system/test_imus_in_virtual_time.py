@@ -146,6 +146,20 @@ def test_a_sensor_of_another_kind_takes_the_place_of_one_that_goes() -> None:
     assert (imu.sensor, imu.state) == ("mpu6050", "streaming")
 
 
+def test_a_part_that_comes_to_a_slower_bus_gets_a_rate_that_fits() -> None:
+    desk = Desk.with_board(parts=("lsm6dso",), spi=("lsm6dso",))
+    desk.run_until(lambda seen: bool(batches(seen)))
+    assert desk.command("set_rate", stream=0, rate_mhz=6_667_000).ok
+    assert desk.board.lsm6dso is not None
+    desk.board.lsm6dso.set_present(present=False)
+    seen = desk.run(3.0)
+    (said,) = [text for text in logs(seen) if text.startswith("the sensor bus has 400000 bit/s, ")]
+    assert said.endswith(": a lower rate for the part that was found")
+    assert desk.command("get_rate", stream=0).data["rate_mhz"] == 1_666_750
+    desk.run(0.5)
+    assert sum(b.samples for b in batches(desk.run(1.0))) == pytest.approx(1667, abs=60)
+
+
 def test_a_bus_that_is_held_again_and_again_is_freed_and_accounted_for() -> None:
     desk = PLACES["mpu6050"].desk()
     desk.run(0.3)
