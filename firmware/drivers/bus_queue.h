@@ -1,10 +1,9 @@
+// clang-format off
 /* Lets several drivers share one bus controller, I2C or SPI.
  *
- *     driver --start()--> [ head ]->[ ... ]->[ tail ]      one list through transfer.next, first come first
- * served
+ *     driver --start()--> [ head ]->[ ... ]->[ tail ]      one list through transfer.next, in order
  *                            |
- *                        controller --ended--> next of the list goes on the bus, then done() of the one that
- * ended
+ *                        controller --ended--> next of the list goes on the bus, then done() of that one
  *
  *               start()                    OK, NACK, ARBITRATION and nothing queued
  *     IDLE --------------------> RUNNING ------------------------------------------> IDLE
@@ -19,6 +18,7 @@
  * next transfer. So a driver need not look after the bus, only after its device; what recovery costs and how
  * often it happened is the controller's to count.
  */
+// clang-format on
 #ifndef DRIVERS_BUS_QUEUE_H
 #define DRIVERS_BUS_QUEUE_H
 

@@ -1,17 +1,19 @@
+// clang-format off
 /* An inertial sensor, whichever of a list of candidates is there: streams `imu` and `imu_temp`.
  *
  *            poll: 1 s after the last try      found             scripts done
  *     ABSENT -----------------> IDENTIFY -----------> RESET ... START ------------> RUNNING
  *       ^  ^                       | none                  |    ^                    |  |
  *       |  +-----------------------+                       |    | CONFIGURE          |  |
- *       +------- step failed, settings not kept -----------+    +---- STOP, DRAIN <--+  | a change of
- * settings |                                                       |                       | | +----
- * SELF_TEST         |
+ *       +------- step failed, settings not kept -----------+    +---- STOP, DRAIN <--+  |   a change of
+ *       |                                                                |              |   settings
+ *       |                                           RESET <-- JUDGE <-- SELF_TEST       |
  *       +------- ten reads failed in a row, or no edge for a second --------------------+
  *
  * RUNNING, all in interrupts: data-ready edges number the sensor's ticks and give their times, the FIFO gives
  * the samples; imu_fifo.c. What the host wants set stays when the sensor goes, and holds for another one.
  */
+// clang-format on
 #ifndef DRIVERS_IMU_H
 #define DRIVERS_IMU_H
 

@@ -1,10 +1,13 @@
+// clang-format off
 /* The sample clock of a sensor against the board's: numbers its ticks, measures its period.
  *
- *     old --------- 0.25 s or more -------- young ------ up to 0.25 s ------ mark       period = (mark - old)
- * / ticks
+ *     old --------- 0.25 s or more -------- young ------ up to 0.25 s ------ mark
+ *
+ *     period = (mark - old) / ticks
  *
  * A mark is a tick whose time is known, to the microsecond. Sensor's interrupts, or interrupts masked.
  */
+// clang-format on
 #ifndef DRIVERS_IMU_CLOCK_H
 #define DRIVERS_IMU_CLOCK_H
 

@@ -1,9 +1,10 @@
+// clang-format off
 /* An external thermometer on I2C: what all of them share. A part is a const table (tmp117.c, lm75.c).
  *
  *                all checks passed          settings written                 result is there
- *     SEARCHING -------------------> CONFIGURING -----------> WAITING <=======================> READING ->
- * sample ^  (a part without settings: straight to READING)       |                                 |
- *       +------------------- five transfers failed in a row, or the settings are gone -----------+
+ *     SEARCHING -------------------> CONFIGURING -----------> WAITING <====================> READING -> sample
+ *       ^  (a part without settings: straight to READING)       |                              |
+ *       +------------------ five transfers failed in a row, or the settings are gone ----------+
  *
  * Optional: SENSOR_ABSENT, without a part in its descriptor, and silent, until one is found the first time;
  * SENSOR_MISSING when it is gone. Looked for once a second at 0x48 ... 0x4B. Everything happens in poll(), a
@@ -14,6 +15,7 @@
  * ended, and else the time at which it is read. group_delay_us is from the middle of the conversions to
  * there.
  */
+// clang-format on
 #ifndef DRIVERS_THERMOMETER_H
 #define DRIVERS_THERMOMETER_H
 

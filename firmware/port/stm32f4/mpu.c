@@ -1,15 +1,20 @@
+// clang-format off
 /* Memory protection unit, PM0214 4.2. Region by region, a later one over an earlier one; the rest is as
  * without it (PRIVDEFENA), and so is everything inside HardFault (no HFNMIENA).
  *
  *     0x00000000  128 MiB  nothing    NULL read, written or called. The alias of the flash: code runs at
  *                                     0x08000000, and so do the vectors (VTOR; its reads are not checked)
  *     0x1FFF8000   32 KiB  nothing    the guard below the stack, which lies lowest in RAM: it costs no RAM,
- * and no frame can jump over it (-Wframe-larger-than). Of what is there nothing is used: option bytes; the
- * factory's words lie below 0x08000000    1 MiB  read, run  flash 0x08004000   32 KiB  read, write  the two
- * sectors of the configuration, which hal/nvstore.h programs: four of the eight parts of a 64 KiB region
- *     0x20000000  512 MiB  read, write  RAM and its bit-band alias: nothing there is code
+ *                                     and no frame can jump over it (-Wframe-larger-than). Of what is there
+ *                                     nothing is used: option bytes; the factory's words lie below
+ *     0x08000000    1 MiB  read, run  flash
+ *     0x08004000   32 KiB  read,      the two sectors of the configuration, which hal/nvstore.h programs:
+ *                          write      four of the eight parts of a 64 KiB region
+ *     0x20000000  512 MiB  read,      RAM and its bit-band alias: nothing there is code
+ *                          write
  *
  * Attributes as PM0214 4.2.4 recommends: flash write-through, RAM also shareable. */
+// clang-format on
 #include "mpu.h"
 
 #include <stddef.h>
