@@ -4,8 +4,7 @@
  *                crash                  hal_fault_forget()
  *     none ------------------> record --------------------> none
  *                               |  ^
- *                               +--+ crash: counted in `later`, the record stays: the first is the one to
- * look at
+ *                               +--+ crash: the record stays, the first is the one to look at
  */
 #ifndef HAL_FAULT_H
 #define HAL_FAULT_H
@@ -29,7 +28,6 @@ struct hal_fault {
     uint32_t hfsr;
     uint32_t mmfar;
     uint32_t bfar;
-    uint32_t later; /* crashes since */
 };
 
 /* Turns the configurable faults on and says what to write into a record. Main loop, once per boot. */

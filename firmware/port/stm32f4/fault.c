@@ -46,9 +46,7 @@ static bool is_valid(void)
 
 static _Noreturn void keep_and_reset(const struct hal_fault *record)
 {
-    if (is_valid()) {
-        kept.record.later++;
-    } else {
+    if (!is_valid()) {
         kept.magic = MAGIC;
         kept.record = *record;
     }

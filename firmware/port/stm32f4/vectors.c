@@ -1,6 +1,7 @@
-/* Vector table, PM0214 2.3.4 and RM0383 table 37 / RM0090 table 62. Each board uses one UART and one EXTI
- * line: the vectors of all candidates lead to the same handler, and only the one in use is enabled. An
- * exception without a handler is a fault; that of the window watchdog is pended by the tick (watchdog.c). */
+/* Vector table, PM0214 2.3.4 and RM0383 table 37 / RM0090 table 62. Each board uses one UART, one SPI
+ * and two EXTI lines: the vectors of all candidates lead to the same handler, and only those in use are
+ * enabled. An exception without a handler is a fault; that of the window watchdog is pended by the tick
+ * (watchdog.c). */
 #include "vectors.h"
 
 #include "registers.h"
