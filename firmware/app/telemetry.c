@@ -9,6 +9,8 @@
 #include "hal/time.h"
 #include "hal/uart.h"
 
+#define PING_TRIES 4u
+
 void telemetry_init(struct telemetry *telemetry, struct streams *streams, struct log *log,
                     struct identity identity)
 {
@@ -73,13 +75,19 @@ void telemetry_block_sent(struct telemetry *telemetry)
     hand_over(telemetry);
 }
 
-static void send(struct telemetry *telemetry, enum tp_message_type type, const uint8_t *payload, size_t n)
+/* Into the ring, where release() lets it go. */
+static size_t pack(struct telemetry *telemetry, enum tp_message_type type, const uint8_t *payload, size_t n)
 {
     uint8_t *place = bip_ring_reserve(&telemetry->ring, TP_ENCODED_SIZE(n));
     ASSERT(place != NULL); /* room was asked for before */
     size_t encoded =
         tp_frame_encode(place, TP_ENCODED_SIZE(n), (uint8_t)type, telemetry->sequence, payload, n);
     ASSERT(encoded != 0);
+    return encoded;
+}
+
+static void release(struct telemetry *telemetry, size_t encoded)
+{
     telemetry->sequence++;
     bip_ring_commit(&telemetry->ring, encoded);
     uint32_t state = hal_irq_save();
@@ -87,6 +95,11 @@ static void send(struct telemetry *telemetry, enum tp_message_type type, const u
         hand_over(telemetry);
     }
     hal_irq_restore(state);
+}
+
+static void send(struct telemetry *telemetry, enum tp_message_type type, const uint8_t *payload, size_t n)
+{
+    release(telemetry, pack(telemetry, type, payload, n));
 }
 
 static bool has_room(struct telemetry *telemetry)
@@ -205,18 +218,8 @@ static void send_log(struct telemetry *telemetry, const struct log_entry *entry)
     send_payload(telemetry, TP_MESSAGE_LOG, tp_log_write(telemetry->payload, TELEMETRY_PAYLOAD, &log));
 }
 
-static void send_answer(struct telemetry *telemetry)
+static size_t pack_answer(struct telemetry *telemetry, const struct answer *answer)
 {
-    struct answer *answer = &telemetry->answers[telemetry->first_answer];
-    if (answer->command == TP_COMMAND_PING && answer->status == TP_STATUS_OK) {
-        struct tp_ping_result result;
-        bool read = tp_ping_result_read(&result, answer->data, answer->size);
-        ASSERT(read);
-        result.sent_us =
-            hal_time_us(); /* the first bit follows when the frame is packed, 10 to 13 us later */
-        size_t n = tp_ping_result_write(answer->data, sizeof answer->data, &result);
-        ASSERT(n == answer->size);
-    }
     struct tp_response response = {
         .request = answer->request,
         .command = answer->command,
@@ -224,9 +227,41 @@ static void send_answer(struct telemetry *telemetry)
         .data = {.data = answer->data, .size = answer->size},
     };
     size_t n = tp_response_write(telemetry->payload, TELEMETRY_PAYLOAD, &response);
+    ASSERT(n != 0);
+    return pack(telemetry, TP_MESSAGE_RESPONSE, telemetry->payload, n);
+}
+
+/* The first bit leaves when the answer is packed, and the time of that is in it: it is packed for the time
+ * that the last try took, until that was right. An interrupt makes it take longer. */
+static size_t pack_ping(struct telemetry *telemetry, struct answer *answer)
+{
+    struct tp_ping_result result;
+    bool read = tp_ping_result_read(&result, answer->data, answer->size);
+    ASSERT(read);
+    size_t encoded = 0;
+    uint64_t took_us = 0;
+    for (uint32_t tries = 0; tries < PING_TRIES; tries++) {
+        uint64_t start_us = hal_time_us();
+        uint64_t expected_us = took_us;
+        result.sent_us = start_us + expected_us;
+        size_t n = tp_ping_result_write(answer->data, sizeof answer->data, &result);
+        ASSERT(n == answer->size);
+        encoded = pack_answer(telemetry, answer);
+        took_us = hal_time_us() - start_us;
+        if (took_us <= expected_us + 1u && expected_us <= took_us + 1u) {
+            break;
+        }
+    }
+    return encoded;
+}
+
+static void send_answer(struct telemetry *telemetry)
+{
+    struct answer *answer = &telemetry->answers[telemetry->first_answer];
+    bool is_ping = answer->command == TP_COMMAND_PING && answer->status == TP_STATUS_OK;
+    release(telemetry, is_ping ? pack_ping(telemetry, answer) : pack_answer(telemetry, answer));
     telemetry->first_answer = (uint8_t)((telemetry->first_answer + 1u) % TELEMETRY_ANSWERS);
     telemetry->answer_count--;
-    send_payload(telemetry, TP_MESSAGE_RESPONSE, n);
 }
 
 static void send_batch(struct telemetry *telemetry, uint8_t number)
