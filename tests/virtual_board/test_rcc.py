@@ -8,9 +8,10 @@ from virtual_board.testing import IDLE, Probe, Run
 
 CR, PLLCFGR, CFGR, CSR = 0x4002_3800, 0x4002_3804, 0x4002_3808, 0x4002_3874
 AHB1ENR, AHB1RSTR, APB1ENR, APB2ENR = 0x4002_3830, 0x4002_3810, 0x4002_3840, 0x4002_3844
-FLASH_ACR, PWR_CR = 0x4002_3C00, 0x4000_7000
+FLASH_ACR, PWR_CR, PWR_CSR = 0x4002_3C00, 0x4000_7000, 0x4000_7004
 GPIOA = 0x4002_0000
 HSEON, HSERDY, PLLON, PLLRDY, HSIRDY = 1 << 16, 1 << 17, 1 << 24, 1 << 25, 2
+VOSRDY = 1 << 14
 
 
 def start_pll(probe: Probe, m: int, n: int, p: int, *, hse: bool = True) -> None:
@@ -57,6 +58,7 @@ def test_the_clock_tree_of_each_board(
     probe.set(APB1ENR, 1 << 28)
     probe.write(PWR_CR, vos << 14)
     start_pll(probe, *plan)
+    probe.wait(lambda: probe.read(PWR_CSR) & VOSRDY, 1000)
     probe.write(FLASH_ACR, latency)
     switch(probe, cfgr | 2)
     rcc = probe.machine.rcc
@@ -86,6 +88,17 @@ def test_what_the_manual_forbids_is_noted(
     probe.write(FLASH_ACR, latency)
     switch(probe, cfgr | 2)
     assert note in probe.board.violations
+
+
+def test_the_regulator_of_the_f411_is_at_its_scale_behind_the_pll(probe: Probe) -> None:
+    probe.set(APB1ENR, 1 << 28)
+    assert not probe.read(PWR_CSR) & VOSRDY
+    probe.write(PWR_CR, 3 << 14)
+    start_pll(probe, 4, 96, 2)
+    assert not probe.read(PWR_CSR) & VOSRDY
+    probe.write(FLASH_ACR, 3)
+    switch(probe, 4 << 10 | 2)
+    assert probe.board.violations == {"clock from the PLL before VOSRDY (RM0383 5.4.1)": 1}
 
 
 def test_a_switch_to_a_clock_that_is_not_ready_waits_for_it(probe: Probe) -> None:

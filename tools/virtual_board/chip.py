@@ -146,6 +146,7 @@ class Chip:
         self.syscfg = SysCfg()
         self.exti = Exti(self.nvic, self.syscfg, self.bus)
         self.iwdg = Iwdg(self.time, self.bus)
+        self.pwr.scale_ready = lambda: rcc.scale_ready
         rcc.voltage_scale = lambda: self.pwr.voltage_scale
         rcc.wait_states = lambda: self.flash_controller.wait_states
         rcc.gate(self.pwr, APB1ENR, 28)

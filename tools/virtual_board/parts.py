@@ -22,6 +22,8 @@ class Part:
     """PWR_CR.VOS value: (scale, highest HCLK in Hz)."""
     pwr_cr_reset: int
     vos_mask: int
+    scale_needs_pll: bool
+    """Without the PLL it is the lowest scale whatever VOS says, and VOSRDY is 0."""
     wait_state_hz: tuple[int, ...]
     """Highest HCLK for 0, 1, 2, ... wait states at 2.7 to 3.6 V."""
     max_apb1_hz: int
@@ -56,6 +58,7 @@ STM32F411 = Part(
     scales={1: (3, 64_000_000), 2: (2, 84_000_000), 3: (1, 100_000_000)},  # RM0383 5.4.1
     pwr_cr_reset=0x8000,
     vos_mask=3,
+    scale_needs_pll=True,  # RM0383 5.4.1
     wait_state_hz=(30_000_000, 64_000_000, 90_000_000),  # RM0383 table 5
     max_apb1_hz=50_000_000,
     max_apb2_hz=100_000_000,
@@ -76,6 +79,7 @@ STM32F405 = Part(
     scales={0: (2, 144_000_000), 1: (1, 168_000_000)},  # RM0090 5.4.1
     pwr_cr_reset=0x4000,
     vos_mask=1,
+    scale_needs_pll=False,
     wait_state_hz=(30_000_000, 60_000_000, 90_000_000, 120_000_000, 150_000_000),  # RM0090 table 10
     max_apb1_hz=42_000_000,
     max_apb2_hz=84_000_000,

@@ -73,6 +73,10 @@ struct clocks clock_start(void)
     RCC->CR |= RCC_CR_PLLON;
     bool locked = wait_for(&RCC->CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, READY_READS);
     if (locked) {
+        /* the regulator goes to its scale when the PLL is on (RM0383 5.4.1) */
+        locked = wait_for(&PWR->CSR, PWR_CSR_VOSRDY, PWR_CSR_VOSRDY, READY_READS);
+    }
+    if (locked) {
         RCC->CFGR |= RCC_CFGR_SW_PLL;
         locked = wait_for(&RCC->CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL, READY_READS);
     }

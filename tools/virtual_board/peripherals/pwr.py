@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from ..bus import Peripheral
@@ -20,7 +21,8 @@ class Pwr(Peripheral):
         self._part = part
         self.reset_values[_CR] = part.pwr_cr_reset
         self.reset()
-        self.readers = {_CSR: lambda: self.registers[_CSR] | 1 << 14}
+        self.scale_ready: Callable[[], bool] = lambda: True
+        self.readers = {_CSR: lambda: self.registers[_CSR] | self.scale_ready() << 14}
         self.writers = {_CSR: lambda value: self.registers.__setitem__(_CSR, value & 0x300)}
 
     @property

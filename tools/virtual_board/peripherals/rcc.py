@@ -20,7 +20,8 @@ _BDCR, _CSR, _SSCGR, _PLLI2SCFGR, _DCKCFGR = 0x70, 0x74, 0x80, 0x84, 0x8C
 _RESETS = (0x10, 0x14, 0x18, 0x20, 0x24)
 _ENABLES = (0x30, 0x34, 0x38, 0x40, 0x44)
 _LOW_POWER = (0x50, 0x54, 0x58, 0x60, 0x64)
-_READY_US = {"hsi": 2, "hse": 2000, "pll": 150, "lsi": 15}
+_READY_US = {"hsi": 2, "hse": 2000, "pll": 150, "lsi": 15, "scale": 250}
+"""`scale`: the regulator's, from PLLON on; no manual gives a time, so: later than the PLL."""
 _AHB_SHIFT = {8: 1, 9: 2, 10: 3, 11: 4, 12: 6, 13: 7, 14: 8, 15: 9}
 _APB_SHIFT = {4: 1, 5: 2, 6: 3, 7: 4}
 
@@ -89,6 +90,11 @@ class Rcc(Peripheral):
 
     # ------------------------------------------------------------------- clock tree
 
+    @property
+    def scale_ready(self) -> bool:
+        """PWR_CSR.VOSRDY."""
+        return not self._part.scale_needs_pll or self._ready("scale")
+
     def _source_hz(self, source: int) -> int:
         if source == 2:
             return self.pll_hz
@@ -140,7 +146,8 @@ class Rcc(Peripheral):
         self._switch("hsi", bool(value & 1))
         if self.hse_hz is not None:
             self._switch("hse", bool(value >> 16 & 1))
-        self._switch("pll", bool(value >> 24 & 1))
+        for name in ("pll", "scale"):
+            self._switch(name, bool(value >> 24 & 1))
         if value >> 24 & 1:
             self._check_pll()
 
@@ -189,6 +196,8 @@ class Rcc(Peripheral):
         violations = self._bus.violations
         if hclk > self._part.max_hclk(self.voltage_scale()):
             violations[f"HCLK of {hclk} Hz is above the limit of voltage scale {self.voltage_scale()}"] += 1
+        elif self.sysclk_hz == self.pll_hz and not self.scale_ready:
+            violations["clock from the PLL before VOSRDY (RM0383 5.4.1)"] += 1
         if self.wait_states() < self._part.wait_states(hclk):
             violations[f"flash needs {self._part.wait_states(hclk)} wait states at {hclk} Hz"] += 1
         if self.pclk1_hz > self._part.max_apb1_hz or self.pclk2_hz > self._part.max_apb2_hz:
