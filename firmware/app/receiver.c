@@ -16,6 +16,7 @@ void receiver_mark(struct receiver *receiver, uint32_t received, uint32_t end_us
         return;
     }
     receiver->marks[head % RECEIVER_MARKS] = (struct receiver_mark){.received = received, .end_us = end_us};
+    __atomic_signal_fence(__ATOMIC_RELEASE); /* whole before it can be seen */
     receiver->mark_head = head + 1u;
 }
 
@@ -47,11 +48,13 @@ static bool find_frame(struct receiver *receiver, uint32_t received, uint32_t no
 {
     skip_overwritten(receiver, received);
     while (receiver->mark_tail != receiver->mark_head) {
+        __atomic_signal_fence(__ATOMIC_ACQUIRE);
         const struct receiver_mark *mark = &receiver->marks[receiver->mark_tail % RECEIVER_MARKS];
         bool skipped = (int32_t)(mark->received - receiver->read) <= 0;
         if (!skipped && read_frame(receiver, mark, end_us)) {
             return true;
         }
+        __atomic_signal_fence(__ATOMIC_RELEASE); /* read before its place is free */
         receiver->mark_tail++;
     }
     if (receiver->crowded) {

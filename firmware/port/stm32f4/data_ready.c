@@ -1,11 +1,14 @@
+// clang-format off
 /* Data-ready lines: an EXTI line each, rising edge. RM0383 10.2, RM0090 12.2.
  *
- *     edge -> data_ready_isr (priority 0): count -> time into the line's queue -> PendSV ->
- * hal_data_ready_on_edge | not told
+ *     edge -> data_ready_isr (priority 0): count -> time into the line's queue -> PendSV -> hal_data_ready_on_edge
+ *                                            |
+ *                                         not told
  *
  * The fastest sensor gives an edge each millisecond, and priority 1 never runs for as long as the queue
  * lasts.
  */
+// clang-format on
 #include "hal/data_ready.h"
 
 #include "board.h"
@@ -101,6 +104,7 @@ static void stamp(struct queue *queue, uint32_t edge)
     if ((uint8_t)(head - queue->tail) < STAMPS) {
         queue->stamps[head % STAMPS].us = now_us;
         queue->stamps[head % STAMPS].edge = edge;
+        __atomic_signal_fence(__ATOMIC_RELEASE); /* whole before it can be seen */
         queue->head = (uint8_t)(head + 1u);
     }
     deferred_pend();
@@ -135,8 +139,10 @@ void data_ready_deliver(void)
     for (unsigned line = 0; line < HAL_DATA_READY_LINES; line++) {
         struct queue *queue = &queues[line];
         while (queue->tail != queue->head) {
+            __atomic_signal_fence(__ATOMIC_ACQUIRE);
             uint64_t edge_us = queue->stamps[queue->tail % STAMPS].us;
             uint32_t edge = queue->stamps[queue->tail % STAMPS].edge;
+            __atomic_signal_fence(__ATOMIC_RELEASE); /* read before its place is free */
             queue->tail = (uint8_t)(queue->tail + 1u);
             queue->wanted = edge + 1u; /* moves on with the count, so that it never looks like one to come */
             hal_data_ready_on_edge((enum hal_data_ready)line, edge_us, edge);
