@@ -186,6 +186,32 @@ def test_an_erase_stalls_the_core_and_neither_the_clock_nor_the_watchdog_minds(s
     assert clean(bench.board)
 
 
+def test_bytes_that_an_erase_costs_are_counted() -> None:
+    bench = start(flash=with_full_slot())
+    assert bench.call("set_rate", stream=0, rate_mhz=500_000).status == OK
+    bench.command("save_configuration")
+    bench.board.uart.send(bytes(10_000))  # empty frames; the ring holds 512
+    bench.run(0.8)
+    assert bench.board.machine.flash_controller.erases[2] == 1
+    assert bench.health().rx_dropped > 0
+    assert clean(bench.board)
+
+
+def test_an_error_of_the_flash_fails_the_save_whatever_is_read_back() -> None:
+    bench = start()
+    flash = bench.board.machine.flash_controller
+    store = flash.store
+
+    def store_and_complain(offset: int, size: int, value: int) -> None:
+        store(offset, size, value)
+        flash.registers[0x0C] |= 1 << 6  # SR.PGPERR
+
+    flash.store = store_and_complain  # type: ignore[method-assign]
+    assert bench.call("save_configuration").status not in {OK, UNSUPPORTED}
+    flash.store = store  # type: ignore[method-assign]
+    assert bench.call("save_configuration").status == OK
+
+
 def test_readings_of_the_die_temperature_that_a_stall_costs_are_counted() -> None:
     bench, before, after = stalled(slowest=True)
     seen = bench.samples(2)

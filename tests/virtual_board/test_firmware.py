@@ -25,6 +25,60 @@ def ping(request: int) -> bytes:
     return b"\x00" + encode_frame(messages.Command.TYPE, request & 0xFF, command.pack())
 
 
+def test_both_times_of_a_ping_are_those_of_the_line() -> None:
+    board = VirtualBoard(elf_path("nucleo_f411re"), board="nucleo_f411re", seed=1, noise=False)
+    board.run(0.5)
+    decoder = Decoder()
+    off_us: list[float] = []
+    for request in range(60):
+        board.run(0.0111)
+        board.uart.take()
+        data = ping(request)
+        frame_ps = board.machine.usarts["USART2"].frame_ps
+        came_ps = board.machine.time.now_ps + len(data) * frame_ps
+        board.uart.send(data)
+        board.run(0.0011)
+        for end_ps, sent in board.uart.take_timed():
+            frames = [frame for frame in decoder.feed(sent) if isinstance(frame, Frame)]
+            answer = messages.unpack(frames[0].type, frames[0].payload) if len(frames) == 1 else None
+            if isinstance(answer, messages.Response):
+                result = messages.COMMANDS["ping"].unpack_result(answer.data)
+                assert isinstance(result, dict)
+                went_ps = end_ps - len(sent) * frame_ps
+                off_us.append((went_ps - came_ps) / 1e6 - (result["sent_us"] - result["received_us"]))
+    assert len(off_us) > 40
+    assert -1 <= min(off_us) <= max(off_us) <= 3  # both are rounded; the interrupt's way in, the DMA's way out
+
+
+def test_the_line_is_not_taken_for_silent_while_a_block_leaves() -> None:
+    board = VirtualBoard(elf_path("nucleo_f411re"), board="nucleo_f411re", seed=1, noise=False)
+    board.run(0.3)
+    usart, time = board.machine.usarts["USART2"], board.machine.time
+    read, write = usart.readers[0], usart.writers[0]
+    looks: Counter[str] = Counter()
+
+    def busy() -> bool:
+        return time.now_ps < usart._sent_ps
+
+    def look() -> int:
+        status = read()
+        looks["busy, TC" if busy() and status & 1 << 6 else "other"] += 1
+        return status
+
+    def clear(value: int) -> None:
+        write(value)
+        if not busy():  # the worst case: the last stop bit of the block in front ends right now, and sets TC again
+            usart._complete = True
+            looks["late"] += 1
+
+    usart.readers[0], usart.writers[0] = look, clear
+    for request in range(30):
+        board.uart.send(ping(request))
+        board.run(0.0031)
+    assert looks["other"] > 30
+    assert not looks["busy, TC"]
+
+
 def hello(board: VirtualBoard) -> messages.Hello:
     decoder = Decoder()
     found: list[messages.Hello] = []

@@ -25,6 +25,7 @@
 #include "nvic.h"
 #include "rcc.h"
 #include "registers.h"
+#include "stall.h"
 #include "vectors.h"
 
 #define RATE_HZ           400000u
@@ -238,6 +239,11 @@ void i2c_error_isr(void)
         stop_dma();
         finish(TRANSFER_NACK);
     }
+}
+
+void i2c_stalled(uint32_t stalled_us)
+{
+    bus.started_us += stalled_us;
 }
 
 void hal_i2c_poll(uint64_t now_us)

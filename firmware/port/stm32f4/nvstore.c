@@ -39,15 +39,22 @@ static void unlock(uint32_t control)
     FLASH->CR = control;
 }
 
-static void wait(void)
+/* False: refused, or not over. What is read back does not tell: it may come from the data cache. */
+static bool finish(void)
 {
     uint32_t reads = BUSY_READS;
     while ((FLASH->SR & FLASH_SR_BSY) != 0 && --reads != 0) {
     }
+    return (FLASH->SR & (FLASH_SR_BSY | FLASH_SR_ERRORS)) == 0;
 }
 
-static void note(uint32_t stalled_us)
+/* Time went on without the core: a stamp of now is wrong, and no transfer is late for it. */
+static void catch_up(const struct stall *stall)
 {
+    uint32_t stalled_us = stall_end(stall);
+    data_ready_forget();
+    i2c_stalled(stalled_us);
+    spi_stalled(stalled_us);
     longest_us = stalled_us > longest_us ? stalled_us : longest_us;
 }
 
@@ -59,11 +66,11 @@ bool hal_nvstore_program(uint32_t slot, uint32_t word, uint32_t value)
     stall_begin(&stall);
     unlock(FLASH_CR_PSIZE_X32 | FLASH_CR_PG);
     *(volatile uint32_t *)place = value;
-    wait();
+    bool done = finish();
     FLASH->CR = FLASH_CR_LOCK;
-    note(stall_end(&stall));
+    catch_up(&stall);
     primask_restore(state);
-    return *place == value;
+    return done && *place == value;
 }
 
 bool hal_nvstore_erase(uint32_t slot)
@@ -75,17 +82,20 @@ bool hal_nvstore_erase(uint32_t slot)
     stall_begin(&stall);
     unlock(control);
     FLASH->CR = control | FLASH_CR_STRT;
-    wait();
+    bool done = finish();
     /* The data cache may hold what was erased. It is reset while it is off (RM0383 3.5.3, 3.8.1). */
     FLASH->ACR &= ~FLASH_ACR_DCEN;
     FLASH->ACR |= FLASH_ACR_DCRST;
     FLASH->ACR &= ~FLASH_ACR_DCRST;
     FLASH->ACR |= FLASH_ACR_DCEN;
     FLASH->CR = FLASH_CR_LOCK;
-    data_ready_forget();
-    note(stall_end(&stall));
+    catch_up(&stall);
+    uart_stalled();
     primask_restore(state);
     hal_watchdog_feed();
+    if (!done) {
+        return false;
+    }
     const uint32_t *words = hal_nvstore_read(slot);
     for (uint32_t i = 0; i < HAL_NVSTORE_WORDS; i++) {
         if (words[i] != HAL_NVSTORE_ERASED) {

@@ -20,6 +20,7 @@
 #include "nvic.h"
 #include "rcc.h"
 #include "registers.h"
+#include "stall.h"
 #include "vectors.h"
 
 /* RM0383 tables 27 and 28 (RM0090 tables 42 and 43): DMA requests; datasheets: alternate functions. */
@@ -180,6 +181,11 @@ void spi_dma_isr(void)
         HW->CR2 = 0;
         finish(TRANSFER_OK);
     }
+}
+
+void spi_stalled(uint32_t stalled_us)
+{
+    bus.started_us += stalled_us;
 }
 
 void hal_spi_poll(uint64_t now_us)

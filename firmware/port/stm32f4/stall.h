@@ -16,7 +16,10 @@ void stall_begin(struct stall *stall);
 /* Counts the ticks that were missed; returns how long it took, in us. */
 uint32_t stall_end(const struct stall *stall);
 
-/* Drops the data-ready edges that came during the stall: a stamp now would be wrong. */
-void data_ready_forget(void);
+/* Still with PRIMASK set. */
+void data_ready_forget(void);          /* drops the edges that came: a stamp now would be wrong */
+void uart_stalled(void);               /* counts a round of the ring that went unseen */
+void i2c_stalled(uint32_t stalled_us); /* the transfer under way gets that much longer */
+void spi_stalled(uint32_t stalled_us);
 
 #endif

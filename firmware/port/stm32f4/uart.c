@@ -25,6 +25,7 @@
 #include "nvic.h"
 #include "rcc.h"
 #include "registers.h"
+#include "stall.h"
 #include "vectors.h"
 
 /* RM0383 tables 27 and 28 (RM0090 tables 42 and 43): DMA requests; datasheets: alternate functions. */
@@ -73,6 +74,7 @@
 
 #define OVERSAMPLING       16u
 #define BITS_PER_CHARACTER 10u
+#define FIRST_BYTE_READS   16u /* DMA takes some cycles to write it */
 
 static struct {
     struct hal_uart_errors errors;
@@ -171,19 +173,31 @@ struct hal_uart_errors hal_uart_errors(void)
 
 /* ---- transmission */
 
+/* TC is cleared behind the first byte: DMA's write does not clear it, and before it (RM0383 19.3.13) the
+ * block in front may still set it. Masked, for that has to be over within a character. */
+static void send_dma(const uint8_t *data, size_t n)
+{
+    struct dma_stream *stream = &HW_DMA->S[HW_TX_STREAM];
+    dma_clear(HW_DMA, HW_TX_STREAM);
+    stream->M0AR = (uint32_t)data;
+    stream->NDTR = n;
+    __asm volatile("dmb" ::: "memory"); /* the block is in memory before DMA reads it */
+    uint32_t state = primask_save();
+    stream->CR = HW_DMA_CHANNEL << DMA_SxCR_CHSEL_Pos | DMA_SxCR_MINC | DMA_SxCR_DIR_TO_PERIPHERAL |
+                 DMA_SxCR_TCIE | DMA_SxCR_TEIE | DMA_SxCR_EN;
+    for (uint32_t reads = FIRST_BYTE_READS; reads != 0 && stream->NDTR == n && (HW->SR & USART_SR_TXE) != 0;
+         reads--) {
+    }
+    HW->SR = ~USART_SR_TC;
+    primask_restore(state);
+}
+
 void hal_uart_send(const uint8_t *data, size_t n)
 {
     ASSERT(!uart.sending && n != 0 && n <= 0xFFFFu);
     uart.sending = true;
     if (uart.dma) {
-        struct dma_stream *stream = &HW_DMA->S[HW_TX_STREAM];
-        dma_clear(HW_DMA, HW_TX_STREAM);
-        HW->SR = ~USART_SR_TC; /* RM0383 19.3.13: cleared before the transfer starts */
-        stream->M0AR = (uint32_t)data;
-        stream->NDTR = n;
-        __asm volatile("dmb" ::: "memory"); /* the block is in memory before DMA reads it */
-        stream->CR = HW_DMA_CHANNEL << DMA_SxCR_CHSEL_Pos | DMA_SxCR_MINC | DMA_SxCR_DIR_TO_PERIPHERAL |
-                     DMA_SxCR_TCIE | DMA_SxCR_TEIE | DMA_SxCR_EN;
+        send_dma(data, n);
     } else {
         uart.next = data;
         uart.left = n;
@@ -260,6 +274,19 @@ void uart_rx_dma_isr(void)
     dma_clear(HW_DMA, HW_RX_STREAM);
     ASSERT((flags & DMA_TEIF) == 0);
     report_received(now_us);
+}
+
+/* Half and end of the ring passed, although the straight way to where DMA is now passes one of them at most:
+ * it has gone round at least once, and how often nobody can tell. */
+void uart_stalled(void)
+{
+    const uint32_t marks = DMA_HTIF | DMA_TCIF;
+    uint32_t half = uart.ring_size / 2u;
+    uint32_t from = uart.received & (half - 1u);
+    uint32_t straight = from + (hal_uart_received() - uart.received);
+    if (uart.dma && straight < uart.ring_size && (dma_flags(HW_DMA, HW_RX_STREAM) & marks) == marks) {
+        uart.received += uart.ring_size;
+    }
 }
 
 /* DMA has long taken the byte that an error came with, and the next one is 3.3 us or more away: reading DR

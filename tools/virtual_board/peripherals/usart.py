@@ -132,7 +132,6 @@ class Usart(Peripheral):
         self._shift_ps = start + frame * (len(data) - 1)
         self._sent_ps = start + frame * len(data)
         self._sending = True
-        self._complete = False
 
     def _write_dr(self, value: int) -> None:
         if self._seen & _TC:
