@@ -6,6 +6,7 @@
 #include "drivers/chips.h"
 #include "drivers/imu.h"
 #include "drivers/thermometer.h"
+#include "hal/time.h"
 
 /* A stream of 2-byte samples holds few; a slow one has one sample a batch. */
 #define IMU_SLOTS    18u /* 100 ms of 6.67 kHz, and the one that stays free */
@@ -64,17 +65,20 @@ static void line_skip(enum sensor_bus bus, uint32_t n)
     hal_data_ready_skip(line_of(bus), n);
 }
 
-static const struct imu_line data_ready = {.high = line_high, .edges = line_edges, .skip = line_skip};
+static const struct imu_line data_ready = {
+    .high = line_high, .edges = line_edges, .skip = line_skip, .now_us = hal_time_us};
 
 static void open_ports(void)
 {
     spi_port.bus = buses_spi();
+    spi_port.bits_per_s = buses_bits(SENSOR_BUS_SPI);
     spi_port.line = &data_ready;
     spi_port.data_ready_pin = hal_data_ready_pin(HAL_DATA_READY_SPI);
     if (buses_spi_is_open()) {
         hal_data_ready_open(HAL_DATA_READY_SPI);
     }
     i2c_port.bus = buses_i2c();
+    i2c_port.bits_per_s = buses_bits(SENSOR_BUS_I2C);
     i2c_port.line = &data_ready;
     i2c_port.data_ready_pin = hal_data_ready_pin(HAL_DATA_READY_I2C);
     if (buses_i2c_is_open()) {

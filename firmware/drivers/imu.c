@@ -217,7 +217,7 @@ static void poll_absent(struct imu *imu, uint64_t now_us)
 static void prepare(struct imu *imu, const struct imu_wanted *wanted)
 {
     imu->new_wanted = *wanted;
-    imu->new_setup = imu_setup_for(imu->chip, wanted);
+    imu->new_setup = imu_setup_for(imu->chip, imu->port, wanted);
     imu->configuration_count = imu->chip->configure(&imu->new_setup, imu->configuration);
     ASSERT(imu->configuration_count <= IMU_STEPS_MAX);
     imu_describe(imu, imu->chip, imu->port, &imu->new_setup);
@@ -250,6 +250,10 @@ static void configure_found(struct imu *imu)
         imu->temperature_known = false;
     }
     reset_and_configure(imu);
+    if (imu->new_setup.rate != imu_nearest_rate(imu->chip, imu->wanted.rate_mhz)) {
+        imu->sensor.sink->log(imu->sensor.sink->context, SENSOR_LOG_WARNING,
+                              "imu: its bus cannot carry the wanted rate; running at the highest that fits");
+    }
 }
 
 static void run(struct imu *imu)
@@ -305,6 +309,7 @@ bool imu_script_ended(struct imu *imu)
         return false;
     case IMU_STOP:
         imu->phase = IMU_DRAIN;
+        imu->stopped_us = imu->port->line->now_us();
         imu_read_level(imu);
         return false;
     default: /* SELF_TEST */

@@ -34,12 +34,14 @@ struct imu_line {
     bool (*high)(enum sensor_bus bus);
     uint32_t (*edges)(enum sensor_bus bus);        /* so far, modulo 2^32 */
     void (*skip)(enum sensor_bus bus, uint32_t n); /* count the next n edges without telling */
+    uint64_t (*now_us)(void);                      /* by the clock that the edges are stamped with */
 };
 
 /* A bus with the data-ready line of the sensor on it. */
 struct imu_port {
     const struct bus *bus;
     enum sensor_bus number;
+    uint32_t bits_per_s; /* that the bus carries; 0: it is not there */
     uint8_t bits_per_byte;
     uint8_t bits_per_read; /* on top of its bytes */
     const char *data_ready_pin;
@@ -151,6 +153,7 @@ struct imu {
     uint8_t flush_step;
     bool ticking; /* edges are ticks even when nothing can be read */
     bool read_due;
+    uint64_t stopped_us; /* for a change: nothing has gone into the FIFO since */
     uint32_t edge;    /* the number of the last that was told */
     uint8_t failures; /* reads in a row */
     uint16_t burst_frames;

@@ -13,11 +13,35 @@ void imu_clock_start(struct imu_clock *clock, uint32_t rate_mhz, bool keep_error
 
 uint32_t imu_clock_ticks(const struct imu_clock *clock, uint64_t us)
 {
+    if (us < clock->mark.us) {
+        return 0;
+    }
     uint64_t span_us = us - clock->mark.us;
     if (span_us < LIMIT_US / 2u) {
         return (((uint32_t)span_us << IMU_CLOCK_SHIFT) + clock->period / 2u) / clock->period;
     }
     return (uint32_t)(((span_us << IMU_CLOCK_SHIFT) + clock->period / 2u) / clock->period);
+}
+
+void imu_clock_edge(struct imu_clock *clock, uint64_t us)
+{
+    uint32_t ticks = imu_clock_ticks(clock, us);
+    if (ticks == 0 && clock->marked) { /* noise, or the edge of a tick whose time was predicted */
+        clock->doubted = false;
+        return;
+    }
+    uint64_t span_us = us - clock->mark.us;
+    if (!clock->marked || span_us >= LIMIT_US / 2u) { /* too far to predict */
+        imu_clock_mark(clock, clock->mark.tick + ticks, us);
+        return;
+    }
+    uint32_t off = ((uint32_t)span_us << IMU_CLOCK_SHIFT) - ticks * clock->period;
+    bool far = off + clock->period / TOLERANCE > clock->period / TOLERANCE * 2u;
+    clock->doubted = far && !clock->doubted;
+    if (clock->doubted) {
+        us = imu_clock_time(clock, clock->mark.tick + ticks) >> IMU_CLOCK_SHIFT;
+    }
+    imu_clock_mark(clock, clock->mark.tick + ticks, us);
 }
 
 void imu_clock_measure(struct imu_clock *clock)

@@ -25,6 +25,7 @@ struct imu_clock {
     uint32_t nominal;
     uint32_t period;
     bool marked;
+    bool doubted;         /* the last edge was too far off to be a mark */
     struct imu_mark mark; /* the latest */
     struct imu_mark young;
     struct imu_mark old;
@@ -33,7 +34,7 @@ struct imu_clock {
 /* Starts with the nominal period, or, if there is one, with what was measured at another nominal rate. */
 void imu_clock_start(struct imu_clock *clock, uint32_t rate_mhz, bool keep_error);
 
-/* Ticks from the mark to a time behind it, rounded. */
+/* Ticks from the mark to a time behind it, rounded; 0 before it. */
 uint32_t imu_clock_ticks(const struct imu_clock *clock, uint64_t us);
 
 /* Another mark; measure() takes it into account. */
@@ -42,6 +43,11 @@ static inline void imu_clock_mark(struct imu_clock *clock, uint32_t tick, uint64
     clock->mark.tick = tick;
     clock->mark.us = us;
 }
+
+/* An edge where each sample has one. Its tick goes by time: noise is none, and an edge that was missed is
+ * one. One that is more than 1/8 of a period off is a tick, but its time is the predicted one; two in a row
+ * are believed. */
+void imu_clock_edge(struct imu_clock *clock, uint64_t us);
 
 /* Works the period out anew from the mark. */
 void imu_clock_measure(struct imu_clock *clock);

@@ -29,16 +29,10 @@ static uint8_t smallest_holding(const struct imu_range *ranges, uint8_t count, f
     return range;
 }
 
-struct imu_setup imu_setup_for(const struct imu_chip *chip, const struct imu_wanted *wanted)
+static uint32_t watermark_at(const struct imu_chip *chip, uint16_t rate)
 {
-    uint16_t rate = imu_nearest_rate(chip, wanted->rate_mhz);
     uint32_t watermark = chip->rate_mhz(rate) / READ_RATE_MHZ;
-    return (struct imu_setup){
-        .rate = rate,
-        .watermark = (uint16_t)(watermark != 0 ? watermark : 1u),
-        .accel = smallest_holding(chip->accel, chip->accel_count, wanted->full_scale[0]),
-        .gyro = smallest_holding(chip->gyro, chip->gyro_count, wanted->full_scale[1]),
-    };
+    return watermark != 0 ? watermark : 1u;
 }
 
 /* Bits on the bus for one sample, its share of the looks at the level included. */
@@ -52,6 +46,27 @@ static uint16_t bus_bits(const struct imu_chip *chip, const struct imu_port *por
     }
     uint32_t bits = bytes * port->bits_per_byte + reads * port->bits_per_read;
     return (uint16_t)((bits + watermark - 1u) / watermark);
+}
+
+static bool fits_bus(const struct imu_chip *chip, const struct imu_port *port, uint16_t rate)
+{
+    uint64_t bits = (uint64_t)bus_bits(chip, port, watermark_at(chip, rate)) * chip->rate_mhz(rate) / 1000u;
+    return port->bits_per_s == 0 || bits <= port->bits_per_s;
+}
+
+struct imu_setup imu_setup_for(const struct imu_chip *chip, const struct imu_port *port,
+                               const struct imu_wanted *wanted)
+{
+    uint16_t rate = imu_nearest_rate(chip, wanted->rate_mhz);
+    while (rate + 1u < chip->rate_count && !fits_bus(chip, port, rate)) {
+        rate++;
+    }
+    return (struct imu_setup){
+        .rate = rate,
+        .watermark = (uint16_t)watermark_at(chip, rate),
+        .accel = smallest_holding(chip->accel, chip->accel_count, wanted->full_scale[0]),
+        .gyro = smallest_holding(chip->gyro, chip->gyro_count, wanted->full_scale[1]),
+    };
 }
 
 static bool same(const struct sensor_stream *a, const struct sensor_stream *b)

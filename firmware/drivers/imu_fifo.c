@@ -221,10 +221,22 @@ static void check_label(struct imu *imu, uint32_t frames)
     }
 }
 
+/* What came before STOP and cannot be read any more. */
+static void lose_undrained(struct imu *imu, enum sensor_loss cause)
+{
+    uint32_t half_us = imu->clock.period >> (IMU_CLOCK_SHIFT + 1u); /* the last tick has to be over */
+    uint32_t last = imu->clock.mark.tick + imu_clock_ticks(&imu->clock, imu->stopped_us - half_us);
+    int32_t gone = (int32_t)(last - imu->next) + 1;
+    imu_lose(imu, gone > 0 ? (uint32_t)gone : 0, cause);
+}
+
 static void level_read(struct imu *imu)
 {
     uint32_t frames = imu->chip->level(imu->small);
     if (imu->phase == IMU_DRAIN && (frames == 0 || frames == IMU_OVERRUN || imu->sync != IMU_LOCKED)) {
+        if (frames != 0) {
+            lose_undrained(imu, SENSOR_LOST_FIFO);
+        }
         imu_drained(imu);
         return;
     }
@@ -258,6 +270,7 @@ static void read_failed(struct imu *imu, enum imu_job job)
 {
     const struct sensor_sink *sink = imu->sensor.sink;
     if (imu->phase == IMU_DRAIN) {
+        lose_undrained(imu, SENSOR_LOST_BUS);
         imu_abandon(imu, SENSOR_MISSING, "imu: a change of settings failed; configuring it anew");
         return;
     }
@@ -304,8 +317,7 @@ void imu_transfer_done(void *context, enum transfer_status status)
 
 static void edge_of_sample(struct imu *imu, uint64_t edge_us)
 {
-    /* ticks by time: noise is no tick, and an edge that was missed is one */
-    imu_clock_mark(&imu->clock, imu->clock.mark.tick + imu_clock_ticks(&imu->clock, edge_us), edge_us);
+    imu_clock_edge(&imu->clock, edge_us);
     if (imu->job != IMU_IDLE || imu->sync == IMU_SLIPPED) {
         return; /* the FIFO is to be emptied first */
     }
@@ -324,6 +336,9 @@ static void edge_of_watermark(struct imu *imu, uint64_t edge_us)
 {
     if (imu->sync == IMU_SLIPPED || imu->job == IMU_BURST || imu->job == IMU_LEVEL || imu->job == IMU_FLUSH) {
         return; /* the level is not the watermark's; what is left keeps the line high */
+    }
+    if (imu->read_due || !line_is_high(imu)) {
+        return; /* noise: at the watermark the line rises once and stays high until the FIFO is read */
     }
     uint32_t newest = imu->next + imu->setup.watermark - 1u;
     if (imu->sync == IMU_FLUSHED) {
@@ -346,9 +361,8 @@ static void edge_without_reading(struct imu *imu, uint64_t edge_us)
         imu->ticking = false; /* switched off and on: it counts again when it is found */
         return;
     }
-    uint32_t tick = imu->clock.mark.tick + imu_clock_ticks(&imu->clock, edge_us);
-    imu_clock_mark(&imu->clock, tick, edge_us);
-    int32_t gone = (int32_t)(tick - imu->next) + 1;
+    imu_clock_edge(&imu->clock, edge_us);
+    int32_t gone = (int32_t)(imu->clock.mark.tick - imu->next) + 1;
     if (gone > 0) {
         imu_lose(imu, (uint32_t)gone, SENSOR_LOST_BUS);
     }

@@ -32,7 +32,9 @@ void imu_transfer_done(void *context, enum transfer_status status);
 void imu_lose_by_time(struct imu *imu, uint64_t now_us);
 
 /* ---- imu_describe.c; main loop */
-struct imu_setup imu_setup_for(const struct imu_chip *chip, const struct imu_wanted *wanted);
+/* The nearest rate, or the highest below it that the bus can carry. */
+struct imu_setup imu_setup_for(const struct imu_chip *chip, const struct imu_port *port,
+                               const struct imu_wanted *wanted);
 uint16_t imu_nearest_rate(const struct imu_chip *chip, uint32_t wanted_mhz);
 void imu_describe(struct imu *imu, const struct imu_chip *chip, const struct imu_port *port,
                   const struct imu_setup *setup);

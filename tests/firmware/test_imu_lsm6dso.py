@@ -166,3 +166,57 @@ def test_over_i2c_a_rate_that_the_bus_cannot_carry_is_refused(make_board: Maker)
     board.run(1)
     health = board.health().streams[IMU]
     assert health.lost_fifo == health.lost_bus == health.lost_ring == 0
+
+
+def test_noise_on_its_line_is_no_watermark(make_board: Maker) -> None:
+    board = make_board(part="lsm6dso", line=SPI, motion=ramp(833.375, 4))
+    board.run(0.6)
+    for _ in range(20):
+        board.run(0.0137)
+        if not board.imu.interrupt.level:
+            board.ask("line 1 3")
+    board.run(0.2)
+    health = board.health().streams[IMU]
+    assert health.lost_fifo == health.lost_bus == 0
+    assert_holes_are(board, 0, step=4)
+    assert_times_are_edges(board, period_us=1e6 / 833.375)
+
+
+def test_what_a_fifo_lost_before_a_change_of_settings_is_counted(make_board: Maker) -> None:
+    board = make_board(part="lsm6dso", line=SPI, motion=ramp(833.375, 4))
+    board.run(0.6)
+    generation = board.samples(IMU)[-1].stream_gen
+    board.now_us += 700_000  # as while the flash is erased: nothing is handled
+    board.rising_edges_lost = 1
+    board.command("set_rate", stream=IMU, rate_mhz=416_688)
+    for _ in range(20_000):
+        if board.registers[0x09] == 0:  # FIFO_CTRL3: nothing goes into the FIFO
+            break
+        board.run(1e-6)
+    stopped_us = board.now_us
+    board.run(0.3)
+    health = board.health().streams[IMU]
+    before = [batch for batch in board.samples(IMU) if batch.stream_gen == generation][-1]
+    after = next(batch for batch in board.samples(IMU) if batch.stream_gen != generation)
+    skipped = after.index - (before.index + len(before.data) // 12)
+    last_us = before.time_us + (len(before.data) // 12 - 1) * 1_199.94
+    assert health.lost_fifo == skipped
+    assert skipped == (stopped_us - last_us) // 1_199.94
+
+
+def test_found_on_a_slower_bus_it_takes_the_highest_rate_that_fits(make_board: Maker) -> None:
+    board = make_board(part="lsm6dso", line=I2C)
+    board.imu.set_present(present=False)  # type: ignore[attr-defined]
+    board.run(0.3)
+    board.line = SPI
+    board.imu.set_present(present=True)  # type: ignore[attr-defined]
+    board.run(2)
+    assert board.call("set_rate", stream=IMU, rate_mhz=6_667_000).status == 0
+    board.imu.power_off()
+    board.run(2.5)
+    board.line = I2C
+    board.imu.power_on()
+    board.run(2.5)
+    assert descriptor(board, IMU).rate_mhz == 1_666_750
+    assert any("cannot carry the wanted rate" in text for text in board.logs())
+    assert_times_are_edges(board, begin_us=board.now_us - 200_000, period_us=1e6 / 1666.75)

@@ -5,7 +5,8 @@
  *     boot BUS ADC BAUD         start (once); BUS and ADC 0 or 1; BAUD: what the line makes
  *     time US                   move the clock
  *     tick                      system tick interrupt
- *     line NUMBER 0|1|2         level of a data-ready line; an edge with 1, 2: high without one
+ *     line NUMBER 0|1|2|3       level of a data-ready line; an edge with 1, 2: high without one,
+ *                               3: an edge, but low again
  *     rx HEX                    bytes from the host
  *     adc TEMPERATURE VREFINT   end of a series
  *     sent                      the block in transmission has left; answers the next one's bytes, or -
@@ -493,8 +494,8 @@ static void execute(const char *line)
         hal_post(HAL_EVENT_TICK);
         hal_time_on_tick(board.now_us);
     } else if (sscanf(line, "line %u %u", &a, &b) == 2) {
-        board.lines[a] = b != 0;
-        if (b == 1 && (int32_t)(++board.edges[a] - board.edge_wanted[a]) >= 0) {
+        board.lines[a] = b == 1 || b == 2;
+        if ((b == 1 || b == 3) && (int32_t)(++board.edges[a] - board.edge_wanted[a]) >= 0) {
             hal_data_ready_on_edge((enum hal_data_ready)a, board.now_us, board.edges[a]);
         }
     } else if (strncmp(line, "rx ", 3) == 0) {
