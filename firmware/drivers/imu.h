@@ -154,8 +154,8 @@ struct imu {
     bool ticking; /* edges are ticks even when nothing can be read */
     bool read_due;
     uint64_t stopped_us; /* for a change: nothing has gone into the FIFO since */
-    uint32_t edge;    /* the number of the last that was told */
-    uint8_t failures; /* reads in a row */
+    uint32_t edge;       /* the number of the last that was told */
+    uint8_t failures;    /* reads in a row */
     uint16_t burst_frames;
     uint16_t until_temperature;
     uint16_t temperature_every;

@@ -1,8 +1,9 @@
 #include "drivers/imu_clock.h"
 
-#define WINDOW_US 250000u
-#define LIMIT_US  (1u << 20) /* a span of this fills 32 bits in units of the period */
-#define TOLERANCE 8u         /* 1/8: no sensor's oscillator is further off; that is not its period */
+#define WINDOW_US  250000u
+#define LIMIT_US   (1u << 20) /* a span of this fills 32 bits in units of the period */
+#define DOUBTS_MAX 3u         /* in a row; then it is the prediction that is wrong */
+#define TOLERANCE  8u         /* 1/8: no sensor's oscillator is further off; that is not its period */
 
 void imu_clock_start(struct imu_clock *clock, uint32_t rate_mhz, bool keep_error)
 {
@@ -27,7 +28,7 @@ void imu_clock_edge(struct imu_clock *clock, uint64_t us)
 {
     uint32_t ticks = imu_clock_ticks(clock, us);
     if (ticks == 0 && clock->marked) { /* noise, or the edge of a tick whose time was predicted */
-        clock->doubted = false;
+        clock->doubted = 0;
         return;
     }
     uint64_t span_us = us - clock->mark.us;
@@ -37,8 +38,8 @@ void imu_clock_edge(struct imu_clock *clock, uint64_t us)
     }
     uint32_t off = ((uint32_t)span_us << IMU_CLOCK_SHIFT) - ticks * clock->period;
     bool far = off + clock->period / TOLERANCE > clock->period / TOLERANCE * 2u;
-    clock->doubted = far && !clock->doubted;
-    if (clock->doubted) {
+    clock->doubted = far && clock->doubted < DOUBTS_MAX ? (uint8_t)(clock->doubted + 1u) : 0;
+    if (clock->doubted != 0) {
         us = imu_clock_time(clock, clock->mark.tick + ticks) >> IMU_CLOCK_SHIFT;
     }
     imu_clock_mark(clock, clock->mark.tick + ticks, us);

@@ -25,7 +25,7 @@ struct imu_clock {
     uint32_t nominal;
     uint32_t period;
     bool marked;
-    bool doubted;         /* the last edge was too far off to be a mark */
+    uint8_t doubted;      /* edges in a row that were too far off to tell a time */
     struct imu_mark mark; /* the latest */
     struct imu_mark young;
     struct imu_mark old;
@@ -45,8 +45,8 @@ static inline void imu_clock_mark(struct imu_clock *clock, uint32_t tick, uint64
 }
 
 /* An edge where each sample has one. Its tick goes by time: noise is none, and an edge that was missed is
- * one. One that is more than 1/8 of a period off is a tick, but its time is the predicted one; two in a row
- * are believed. */
+ * one. One that is more than 1/8 of a period off is a tick, but its time is the predicted one; the fourth
+ * in a row is believed. */
 void imu_clock_edge(struct imu_clock *clock, uint64_t us);
 
 /* Works the period out anew from the mark. */

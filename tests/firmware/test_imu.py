@@ -199,6 +199,17 @@ def test_edges_that_noise_adds_and_edges_that_get_lost_change_nothing(make_board
     assert_times_are_edges(board, within_us=130)  # noise further than 1/8 period off tells no time
 
 
+def test_noise_on_the_line_moves_no_time(make_board: Callable[..., HostBoard]) -> None:
+    board = make_board(motion=Ramp())
+    board.run(0.5)
+    for _ in range(150):
+        board.run(0.00337)
+        board.ask("line 0 3")
+    board.run(0.3)
+    assert_holes_are(board, 0)
+    assert_times_are_edges(board, within_us=130)  # what is within 1/8 period of a tick is taken for it
+
+
 def test_no_batch_spans_a_hole(make_board: Callable[..., HostBoard]) -> None:
     board = make_board(motion=Ramp())
     board.run(0.4)
