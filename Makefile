@@ -26,7 +26,7 @@ test: setup ## lint, build the firmware for every board, check sizes, generated 
 	@$(MAKE) --no-print-directory lint firmware
 	@$(BIN)/python bridge/hatch_build.py npm test
 	@$(BIN)/python tools/check_coverage.py --reset
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 2 $(ARGS)
 	@[ -n "$(ARGS)" ] || $(BIN)/python tools/check_coverage.py
 
 lint: setup ## every static check: ruff, mypy, clang-format, cppcheck, layers, generated files, tsc

@@ -46,6 +46,7 @@ class StreamInfo:
         latency_us: longest that a sample waits in an open batch on the board.
         enabled: False if the host has disabled it: no samples, and the index stands still.
         state: ``streaming``, ``stopped``, ``missing``, ``failing``, ``absent``.
+        calibration: id of the calibration that its values are made with; None: nominal.
     """
 
     number: int
@@ -60,6 +61,7 @@ class StreamInfo:
     state: str
     latency_us: int
     enabled: bool
+    calibration: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class Batch:
         generation: generation of the descriptor that made ``values``.
         raw: the sample block as it came, for recorders and recalibration.
         received_ns: host's monotonic time at which the last byte was read.
+        nominal: ``values`` without calibration; None where none was applied, so that both are the same.
     """
 
     device: str
@@ -168,6 +171,7 @@ class Batch:
     generation: int
     raw: bytes
     received_ns: int
+    nominal: npt.NDArray[np.float32] | None = None
 
     @property
     def samples(self) -> int:

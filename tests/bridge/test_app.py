@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bridge.server_helpers import in_loop
-from telemetry_bridge import app
+from telemetry_bridge import app, line
 from telemetry_bridge.app import Bridge, find_board
 from telemetry_bridge.errors import CommandError, LinkError
 from telemetry_bridge.events import Batch, DeviceChanged, EpochStarted, Event
@@ -225,7 +225,7 @@ async def serial_port(device: SimulatedDevice | None) -> AsyncIterator[str]:
 
 @in_loop
 async def test_auto_takes_the_port_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "HELLO_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(line, "HELLO_TIMEOUT_S", 0.3)
     board = SimulatedDevice.from_parameters({"seed": "1"})
     async with serial_port(None) as silent, serial_port(board) as alive:
         ports = [PortInfo(silent, "an adapter", True), PortInfo(alive, "a board", True)]
@@ -235,7 +235,7 @@ async def test_auto_takes_the_port_that_answers(monkeypatch: pytest.MonkeyPatch)
 
 @in_loop
 async def test_auto_without_a_board_names_every_port_and_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "HELLO_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(line, "HELLO_TIMEOUT_S", 0.1)
     async with serial_port(None) as first, serial_port(None) as second:
         monkeypatch.setattr(app, "list_ports", lambda: [PortInfo(port, "", True) for port in (first, second)])
         with pytest.raises(LinkError) as failed:

@@ -65,8 +65,21 @@ def virtual_board(folder: Path, name: str = "nucleo_f411re", motion: str = "hand
             assert line.startswith("ready pty"), line
             yield Board(process, str(port))
         finally:
-            process.terminate()
-            process.wait(END_S)
+            end(process)
+
+
+def end(process: subprocess.Popen[str]) -> int:
+    """Tell a process to end; one that does not is killed, and the test fails.
+
+    Returns:
+        Its exit code.
+    """
+    process.terminate()
+    try:
+        return process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
 
 
 @dataclass
@@ -116,8 +129,7 @@ def bridge(*arguments: str) -> Iterator[Bridge]:
         try:
             yield Bridge(process, http, said)
         finally:
-            process.terminate()
-            code = process.wait(END_S)
+            code = end(process)
             drain.join()
         assert code == 0, said
         assert not any("Traceback" in line for line in said), said

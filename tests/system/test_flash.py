@@ -91,12 +91,14 @@ def test_interrupted_half_way_it_says_how_to_go_on_and_the_next_run_succeeds(boa
     command = [str(COMMAND), "flash", "--port", board.port, *NOWHERE, image()]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        while process.stderr.readline() != "writing\n":
-            pass
+        said: list[str] = []
+        while said[-1:] != ["writing\n"]:
+            said.append(process.stderr.readline())
+            assert said[-1], f"it ended before it wrote: {said}"
         process.send_signal(2)
-        said = process.stderr.read()
-    assert process.returncode == 1, said
-    assert "run the same command again" in said
+        rest = process.stderr.read()
+    assert process.returncode == 1, rest
+    assert "run the same command again" in rest
     done = run("flash", "--port", board.port, *NOWHERE, image())
     assert done.returncode == 0, done.stderr
     assert f"{BOARD} runs firmware" in done.stderr

@@ -23,11 +23,10 @@ def test_the_lab_script_prints_the_board_and_its_samples() -> None:
         )
         with process:
             assert process.stdout is not None
-            for line in process.stdout:
-                message = json.loads(line)
-                if message["op"] == "data":
-                    break
-            process.kill()
+            try:
+                message = next(told for told in map(json.loads, process.stdout) if told["op"] == "data")
+            finally:
+                process.kill()
     assert len(message["values"]) == 6
     assert {len(column) for column in message["values"]} == {20}
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from telemetry_bridge.app import Line, find_board
+from telemetry_bridge.app import find_board
 from telemetry_bridge.client import RunningBridge
 from telemetry_bridge.errors import BridgeError, FlashError, LinkError
 from telemetry_bridge.events import DeviceInfo
 from telemetry_bridge.flash.image import Header, Image, load
 from telemetry_bridge.flash.rom import BAUD, Rom, load_library
 from telemetry_bridge.hub import Hub
+from telemetry_bridge.line import Line
 from telemetry_bridge.link import create, parse_uri
 from telemetry_bridge.link.serial_port import open_8e1
 
