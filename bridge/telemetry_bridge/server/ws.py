@@ -29,6 +29,7 @@ from telemetry_bridge.server.requests import (
     Unsubscribe,
     parse_request,
 )
+from telemetry_bridge.server.roles import LOCAL, Identity, require_operator
 from telemetry_bridge.server.router import Router
 from telemetry_bridge.server.subscriber_queue import Feed, SubscriberQueue
 from telemetry_bridge.server.wire_format import API_VERSION, Part, answer, encode_json, error_message, result_message
@@ -60,6 +61,7 @@ class Connection(ServerConnection):
 
     Attributes:
         admitted: whether it counts as a WebSocket connection.
+        identity: who is at the other end; stands when it is admitted.
         client: set once the handshake is done.
     """
 
@@ -70,6 +72,7 @@ class Connection(ServerConnection):
         self._cut: asyncio.TimerHandle | None = None
         self._first_bytes = b""
         self.admitted = False
+        self.identity = LOCAL
         self.client: Client | None = None
 
     @property
@@ -153,12 +156,13 @@ class Client:
         self._leased: list[Holder] = []
         self._stall: asyncio.TimerHandle | None = None
         self._stall_size = 0
+        self.identity: Identity = connection.identity
         connection.client = self
         welcome = {
             "op": "welcome",
             "api": API_VERSION,
             "server": server_info,
-            "role": "operator",
+            "role": self.identity.role,
             "time_ns": time.time_ns(),
         }
         self.queue.put_control(encode_json(welcome))
@@ -308,10 +312,13 @@ class Client:
                 case Unsubscribe():
                     self._unsubscribe(request)
                 case Command():
+                    require_operator(self, request)
                     self._command(request)
                 case Release():
+                    require_operator(self, request)
                     self._start(self._release(request, self._holders(request)))
                 case Resume():
+                    require_operator(self, request)
                     self._resume(request, self._holders(request))
         except RequestError as error:
             self._say(error_message(error.request, error.code, str(error)))

@@ -1,0 +1,47 @@
+"""Who a client is, and what it may do: `viewer` reads, `operator` also commands."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+
+from telemetry_bridge.server.requests import RequestError, RequestId
+
+Role: TypeAlias = Literal["viewer", "operator"]
+
+
+class Identity(NamedTuple):
+    """Whose token a client has shown; ``name`` is for the log."""
+
+    name: str
+    role: Role
+
+
+LOCAL: Final = Identity("local", "operator")
+"""Everybody on loopback while no tokens are configured."""
+
+
+class Asking(Protocol):
+    """A client with an identity."""
+
+    @property
+    def identity(self) -> Identity:
+        """Who it is."""
+
+
+class Asked(Protocol):
+    """A request that is answered."""
+
+    @property
+    def id(self) -> RequestId:
+        """Its id."""
+
+
+def require_operator(client: Asking, request: Asked) -> None:
+    """Whatever changes something passes here first.
+
+    Raises:
+        RequestError: ``forbidden`` unless the client is an operator.
+    """
+    if client.identity.role != "operator":
+        what = type(request).__name__.lower()
+        raise RequestError("forbidden", f"{what} needs the role operator; your token is a viewer's", request.id)
