@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from telemetry_bridge.config import Config
 from telemetry_bridge.errors import LinkError
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.line import Line, Stage, cancelled
@@ -30,28 +31,20 @@ class Bridge:
     """Everything that runs in one process; an async context manager.
 
     Args:
-        ports: URIs of the links.
-        http_port: of page and WebSocket, 0 for a free one, None for no server.
-        allowed_origins: other web origins that may read the sensors.
-        baud: rate that the boards are asked for; None: their default.
+        config: which lines, and everything else.
+        serve: whether there is a server for page and WebSocket.
     """
 
-    def __init__(
-        self,
-        ports: Sequence[str],
-        *,
-        http_port: int | None = 8765,
-        allowed_origins: Sequence[str] = (),
-        baud: int | None = None,
-    ) -> None:
+    def __init__(self, config: Config, *, serve: bool = True) -> None:
         self.hub = Hub()
         owners: dict[str, Line] = {}
-        self._lines = [Line(create(port, sources=SOURCES), self.hub, owners, baud, stages()) for port in ports]
+        self._lines = [
+            Line(create(line.uri, sources=SOURCES), self.hub, owners, line.baud or config.baud, stages())
+            for line in config.lines
+        ]
         for line in self._lines:
             self.hub.ports.add(line)
-        self._server = (
-            None if http_port is None else Server(self.hub, port=http_port, allowed_origins=tuple(allowed_origins))
-        )
+        self._server = Server(self.hub, config.server, config.limits) if serve else None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property

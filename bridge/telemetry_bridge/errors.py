@@ -28,3 +28,7 @@ class CommandError(BridgeError):
 
 class FlashError(BridgeError):
     """An image could not be flashed, or was refused."""
+
+
+class ConfigError(BridgeError):
+    """The configuration file cannot be read, or holds what nobody understands."""

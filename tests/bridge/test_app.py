@@ -14,12 +14,18 @@ import pytest
 from bridge.server_helpers import in_loop
 from telemetry_bridge import app, line
 from telemetry_bridge.app import Bridge, find_board
+from telemetry_bridge.config import Config, LineConfig, ServerConfig
 from telemetry_bridge.errors import CommandError, LinkError
 from telemetry_bridge.events import Batch, DeviceChanged, EpochStarted, Event
 from telemetry_bridge.link import PortInfo
 from telemetry_bridge.sim import SimulatedDevice
 
 LIMIT_S = 15
+
+
+def a_bridge(*uris: str, serve: bool = False) -> Bridge:
+    lines = tuple(LineConfig(uri=uri) for uri in uris)
+    return Bridge(Config(lines=lines, server=ServerConfig(port=0)), serve=serve)
 
 
 class Watcher:
@@ -96,7 +102,7 @@ async def bridged() -> AsyncIterator[tuple[TcpBoard, Bridge, Watcher]]:
     board, watcher = TcpBoard(), Watcher()
     await board.plug()
     try:
-        async with Bridge([f"tcp:127.0.0.1:{board.port}"], http_port=None) as bridge:
+        async with a_bridge(f"tcp:127.0.0.1:{board.port}") as bridge:
             bridge.hub.attach(watcher)
             yield board, bridge, watcher
     finally:
@@ -167,13 +173,13 @@ async def test_a_peer_that_hangs_up_before_it_says_hello_ends_the_start_with_one
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(LinkError, match=f"{port}.*before a board said who it is"):
-            async with Bridge([f"tcp:127.0.0.1:{port}"], http_port=None):
+            async with a_bridge(f"tcp:127.0.0.1:{port}"):
                 pass
 
 
 @in_loop
 async def test_a_second_board_with_the_same_id_gets_one_of_its_own() -> None:
-    async with Bridge(["sim:?seed=1", "sim:?seed=1&rate=500"], http_port=None) as bridge:
+    async with a_bridge("sim:?seed=1", "sim:?seed=1&rate=500") as bridge:
         assert len(bridge.hub.devices) == 2
 
 
@@ -191,7 +197,7 @@ async def test_a_port_that_cannot_be_opened_ends_the_start_with_one_line() -> No
     await board.plug()
     await board.unplug()
     with pytest.raises(LinkError, match=str(board.port)) as failed:
-        async with Bridge([f"tcp:127.0.0.1:{board.port}"], http_port=0):
+        async with a_bridge(f"tcp:127.0.0.1:{board.port}", serve=True):
             pass
     assert "\n" not in str(failed.value)
 

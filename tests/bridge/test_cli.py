@@ -96,7 +96,7 @@ def test_help_names_every_command_and_shows_examples() -> None:
         assert word in text
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "monitor", "command", "release", "resume", "ports"])
+@pytest.mark.parametrize("command", ["run", "demo", "monitor", "command", "release", "resume", "config", "ports"])
 def test_every_command_explains_itself(command: str) -> None:
     result = run(command, "--help")
     assert result.returncode == 0
@@ -107,7 +107,6 @@ def test_every_command_explains_itself(command: str) -> None:
     "arguments",
     [
         [],
-        ["run"],
         ["fly"],
         ["run", "--port", "auto", "--duration", "0"],
         ["run", "--port", "auto", "--duration", "nan"],
@@ -118,6 +117,14 @@ def test_wrong_usage_is_refused_with_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         parser().parse_args(arguments)
     assert refused.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["run", "monitor"])
+def test_without_a_port_and_without_a_configuration_there_is_nothing_to_bridge(command: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").touch()
+    result = run(command, "--config", str(tmp_path / "empty.toml"))
+    assert result.returncode == 2
+    assert "--port" in result.stderr
 
 
 def test_a_port_that_does_not_exist_is_named() -> None:

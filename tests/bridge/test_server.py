@@ -22,9 +22,10 @@ from bridge.server_helpers import (
     json_message,
     stream_info,
 )
+from telemetry_bridge.config import Limits, ServerConfig
 from telemetry_bridge.events import DeviceChanged, Gap
 from telemetry_bridge.hub import Hub
-from telemetry_bridge.server import Limits, Server
+from telemetry_bridge.server import Server
 
 
 def hub_with_imu() -> Hub:
@@ -39,7 +40,7 @@ FIELDS = [{"name": field.name, "unit": field.unit, "full_scale": field.full_scal
 
 @in_loop
 async def test_a_client_is_welcomed_and_told_the_devices() -> None:
-    async with Server(hub_with_imu(), port=0) as server, await join(server) as client:
+    async with Server(hub_with_imu(), ServerConfig(port=0)) as server, await join(server) as client:
         welcome, device = await client.next(), await client.next()
         assert welcome["op"] == "welcome"
         assert (welcome["api"], welcome["role"]) == (1, "operator")
@@ -52,7 +53,7 @@ async def test_a_client_is_welcomed_and_told_the_devices() -> None:
 @in_loop
 async def test_every_sample_comes_once_in_order_in_binary() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         answer = await client.ask(op="subscribe", id=1, device="dev-a", stream="imu", mode="every", format="binary")
         assert answer == {
             "op": "subscribed", "id": 1,
@@ -73,7 +74,7 @@ async def test_every_sample_comes_once_in_order_in_binary() -> None:
 @in_loop
 async def test_json_gives_the_same_values() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         await client.ask(op="subscribe", id="a", device="dev-a", stream="imu", format="json")
         values = np.array([[np.nan, 1.5]] * 6, np.float32)
         hub.publish(batch(0, values=values))
@@ -86,7 +87,7 @@ async def test_json_gives_the_same_values() -> None:
 @in_loop
 async def test_a_gap_is_said_before_the_data_that_follows_it() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         await client.ask(op="subscribe", id=1, device="dev-a", stream="imu")
         hub.publish(batch(0))
         hub.publish(Gap("dev-a", "imu", 7, 20, 5, "wire"))
@@ -101,7 +102,7 @@ async def test_a_gap_is_said_before_the_data_that_follows_it() -> None:
 @in_loop
 async def test_a_new_epoch_is_announced_before_its_data() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         await client.ask(op="subscribe", id=1, device="dev-a", stream="imu")
         hub.publish(batch(0))
         hub.publish(epoch_started(epoch=8, boot_id="18"))
@@ -117,7 +118,7 @@ async def test_a_new_epoch_is_announced_before_its_data() -> None:
 async def test_an_epoch_that_the_answer_already_told_is_not_told_again() -> None:
     hub = Hub()
     hub.publish(DeviceChanged(device_info()))
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         await client.ask(op="subscribe", id=1, device="dev-a", stream="imu")
         hub.publish(epoch_started())
         hub.publish(batch(0))
@@ -129,7 +130,7 @@ async def test_a_subscription_begins_with_the_ranges_of_now_not_of_the_epochs_be
     hub = hub_with_imu()
     wider = tuple(replace(field, full_scale=2 * field.full_scale) for field in stream_info().fields)
     hub.publish(DeviceChanged(device_info("dev-a", replace(stream_info(), fields=wider))))
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         answer = await client.ask(op="subscribe", id=1, device="dev-a", stream="imu")
     (subscription,) = answer["subscriptions"]
     assert subscription["epoch"] == 7
@@ -139,7 +140,7 @@ async def test_a_subscription_begins_with_the_ranges_of_now_not_of_the_epochs_be
 @in_loop
 async def test_with_a_star_a_device_that_appears_later_adds_itself_once() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         answer = await client.ask(op="subscribe", id=9, device="*", stream="imu")
         assert [item["device"] for item in answer["subscriptions"]] == ["dev-a"]
         hub.publish(DeviceChanged(device_info("dev-b")))
@@ -157,7 +158,7 @@ async def test_with_a_star_a_device_that_appears_later_adds_itself_once() -> Non
 @in_loop
 async def test_a_stream_that_a_known_device_gets_later_joins_too() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         answer = await client.ask(op="subscribe", id=1, device="*", stream="mcu_temp")
         assert answer["subscriptions"] == []
         hub.publish(DeviceChanged(device_info("dev-a", stream_info(), stream_info("mcu_temp", 2))))
@@ -167,7 +168,7 @@ async def test_a_stream_that_a_known_device_gets_later_joins_too() -> None:
 @in_loop
 async def test_after_unsubscribe_nothing_comes_and_a_star_does_not_bring_it_back() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         await client.ask(op="subscribe", id=1, device="*", stream="imu")
         assert await client.ask(op="unsubscribe", id=2, sub=1) == {"op": "ok", "id": 2}
         hub.publish(batch(0))
@@ -179,7 +180,7 @@ async def test_after_unsubscribe_nothing_comes_and_a_star_does_not_bring_it_back
 @in_loop
 async def test_unsubscribe_by_request_ends_a_star_with_all_it_made() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         await client.ask(op="subscribe", id=1, device="*", stream="imu")
         await client.ask(op="unsubscribe", id=2, request=1)
         hub.publish(batch(0))
@@ -192,7 +193,7 @@ async def test_unsubscribe_by_request_ends_a_star_with_all_it_made() -> None:
 async def test_health_log_and_fault_are_json_streams() -> None:
     hub = hub_with_imu()
     hub.publish(json_message("fault", body={"pc": 0x0800_0123}))
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         health = await client.ask(op="subscribe", id=1, device="*", stream="health")
         assert health["subscriptions"] == [
             {"sub": 1, "device": "dev-a", "stream": "health", "epoch": None, "fields": [], "next_index": None}
@@ -217,7 +218,7 @@ async def test_health_log_and_fault_are_json_streams() -> None:
 @in_loop
 async def test_a_device_that_goes_is_announced() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         await client.until("device")
         hub.publish(DeviceChanged(device_info(state="offline")))
         assert (await client.next())["device"]["state"] == "offline"
@@ -266,7 +267,7 @@ GOOD = {"op": "subscribe", "id": 5, "device": "dev-a", "stream": "imu"}
 def test_what_is_wrong_is_answered_and_the_connection_goes_on(message: str | bytes, request_id: Any, code: str) -> None:
     @in_loop
     async def run() -> None:
-        async with Server(hub_with_imu(), port=0) as server, await join(server) as client:
+        async with Server(hub_with_imu(), ServerConfig(port=0)) as server, await join(server) as client:
             await client.until("device")
             await client.ws.send(message)
             error = await client.next()
@@ -280,7 +281,7 @@ def test_what_is_wrong_is_answered_and_the_connection_goes_on(message: str | byt
 
 @in_loop
 async def test_keys_that_are_not_known_are_ignored() -> None:
-    async with Server(hub_with_imu(), port=0) as server, await join(server) as client:
+    async with Server(hub_with_imu(), ServerConfig(port=0)) as server, await join(server) as client:
         assert (await client.ask(**GOOD, colour="red", nested={"a": [1]}))["op"] == "subscribed"
 
 
@@ -288,7 +289,7 @@ async def test_keys_that_are_not_known_are_ignored() -> None:
 async def test_an_oversized_message_closes_its_connection_with_1009_and_no_other() -> None:
     hub = hub_with_imu()
     async with (
-        Server(hub, port=0, limits=Limits(message_bytes=1000)) as server,
+        Server(hub, ServerConfig(port=0), Limits(message_bytes=1000)) as server,
         await join(server) as other,
         await join(server) as client,
     ):
@@ -304,7 +305,10 @@ async def test_an_oversized_message_closes_its_connection_with_1009_and_no_other
 @in_loop
 async def test_subscriptions_are_limited_and_an_ended_one_makes_room() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0, limits=Limits(subscriptions=2)) as server, await join(server) as client:
+    async with (
+        Server(hub, ServerConfig(port=0), Limits(subscriptions=2)) as server,
+        await join(server) as client,
+    ):
         await client.ask(op="subscribe", id=1, device="dev-a", stream="imu")
         await client.ask(op="subscribe", id=2, device="dev-a", stream="log")
         assert (await client.ask(op="subscribe", id=3, device="dev-a", stream="imu"))["code"] == "too_many"
@@ -317,7 +321,10 @@ async def test_subscriptions_are_limited_and_an_ended_one_makes_room() -> None:
 async def test_a_star_that_has_no_room_for_all_its_devices_makes_no_subscription() -> None:
     hub = hub_with_imu()
     hub.publish(DeviceChanged(device_info("dev-b")))
-    async with Server(hub, port=0, limits=Limits(subscriptions=2)) as server, await join(server) as client:
+    async with (
+        Server(hub, ServerConfig(port=0), Limits(subscriptions=2)) as server,
+        await join(server) as client,
+    ):
         assert (await client.ask(op="subscribe", id=1, device="*", stream="imu"))["code"] == "too_many"
         hub.publish(DeviceChanged(device_info("dev-c")))
         assert (await client.next())["op"] == "device"
@@ -327,7 +334,10 @@ async def test_a_star_that_has_no_room_for_all_its_devices_makes_no_subscription
 @in_loop
 async def test_a_later_device_for_which_there_is_no_room_is_an_error_without_id() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0, limits=Limits(subscriptions=2)) as server, await join(server) as client:
+    async with (
+        Server(hub, ServerConfig(port=0), Limits(subscriptions=2)) as server,
+        await join(server) as client,
+    ):
         await client.ask(op="subscribe", id=1, device="*", stream="imu")
         hub.publish(DeviceChanged(device_info("dev-b")))
         error = await client.until("error")
@@ -337,7 +347,7 @@ async def test_a_later_device_for_which_there_is_no_room_is_an_error_without_id(
 @in_loop
 async def test_closing_the_server_tells_clients_1001_and_leaves_nothing_behind() -> None:
     hub = hub_with_imu()
-    server = Server(hub, port=0)
+    server = Server(hub, ServerConfig(port=0))
     await server.start()
     clients = [await join(server) for _ in range(3)]
     await asyncio.gather(*(client.ask(op="subscribe", id=1, device="*", stream="imu") for client in clients))
@@ -354,7 +364,7 @@ async def test_closing_the_server_tells_clients_1001_and_leaves_nothing_behind()
 @in_loop
 async def test_a_client_that_vanishes_leaves_no_subscription() -> None:
     hub = hub_with_imu()
-    async with Server(hub, port=0) as server:
+    async with Server(hub, ServerConfig(port=0)) as server:
         client = await join(server)
         await client.ask(op="subscribe", id=1, device="*", stream="imu")
         client.ws.transport.abort()

@@ -7,10 +7,11 @@ import asyncio
 import pytest
 
 from bridge.server_helpers import device_info, in_loop, join, stream_info
+from telemetry_bridge.config import Limits, ServerConfig
 from telemetry_bridge.errors import CommandError, LinkLost
 from telemetry_bridge.events import CommandDone, DeviceChanged, WireArgs, WireData
 from telemetry_bridge.hub import Hub
-from telemetry_bridge.server import Limits, Server
+from telemetry_bridge.server import Server
 from telemetry_bridge.server.commands import COMMANDS, to_wire
 from telemetry_protocol import messages
 
@@ -46,7 +47,7 @@ def hub_and_board() -> tuple[Hub, Board]:
 async def test_set_rate_goes_out_in_the_units_of_the_wire_and_comes_back_in_hz() -> None:
     hub, board = hub_and_board()
     board.data = {"rate_mhz": 500_000, "generation": 3}
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         result = await client.ask(
             op="command", id=4, device="dev-a", name="set_rate", args={"stream": "mcu_temp", "rate_hz": 499.9996}
         )
@@ -113,7 +114,7 @@ def test_each_command_has_its_arguments_and_result(
     async def run() -> None:
         hub, board = hub_and_board()
         board.data = reply
-        async with Server(hub, port=0) as server, await join(server) as client:
+        async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
             result = await client.ask(op="command", id=1, device="dev-a", name=name, args=args)
         assert board.asked == [(name, wire)]
         assert result == {"op": "result", "id": 1, "ok": True, "data": data}
@@ -125,7 +126,7 @@ def test_each_command_has_its_arguments_and_result(
 async def test_ping_sends_the_host_time_and_needs_no_arguments() -> None:
     hub, board = hub_and_board()
     board.data = {"host_ns": 1, "received_us": 2, "sent_us": 3}
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         result = await client.ask(op="command", id=1, device="dev-a", name="ping")
     assert board.asked[0][1]["host_ns"] > 0
     assert result["data"] == board.data
@@ -144,7 +145,7 @@ def test_a_refusal_has_the_boards_code_and_its_numbers(status: str, data: dict[s
     async def run() -> None:
         hub, board = hub_and_board()
         board.status, board.data = status, data
-        async with Server(hub, port=0) as server, await join(server) as client:
+        async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
             result = await client.ask(
                 op="command", id=1, device="dev-a", name="set_rate", args={"stream": "imu", "rate_hz": 8000}
             )
@@ -225,7 +226,7 @@ def test_a_refusal_is_worded_for_its_command(
     async def run() -> None:
         hub, board = hub_and_board()
         board.status, board.data = refusal
-        async with Server(hub, port=0) as server, await join(server) as client:
+        async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
             result = await client.ask(op="command", id=1, device="dev-a", name=name, args=args)
         assert result == {"op": "result", "id": 1, "ok": False, "code": refusal[0], "message": message, "data": data}
 
@@ -253,7 +254,7 @@ def test_wrong_arguments_are_said_to_be_wrong(name: str, args: dict[str, object]
     @in_loop
     async def run() -> None:
         hub, board = hub_and_board()
-        async with Server(hub, port=0) as server, await join(server) as client:
+        async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
             error = await client.ask(op="command", id=1, device="dev-a", name=name, args=args)
         assert (error["op"], error["code"]) == ("error", "bad_request")
         assert why in error["message"]
@@ -278,7 +279,7 @@ def test_the_api_has_every_command_of_the_wire_with_its_arguments() -> None:
 async def test_a_refusal_without_numbers_says_why_all_the_same() -> None:
     hub, board = hub_and_board()
     board.status = "busy"
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         result = await client.ask(op="command", id=1, device="dev-a", name="reset")
     assert result == {
         "op": "result", "id": 1, "ok": False, "code": "busy", "data": {},
@@ -305,7 +306,7 @@ def test_wrong_arguments_never_reach_the_board(args: dict[str, object], code: st
     @in_loop
     async def run() -> None:
         hub, board = hub_and_board()
-        async with Server(hub, port=0) as server, await join(server) as client:
+        async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
             error = await client.ask(op="command", id=1, device="dev-a", name="set_rate", args=args)
         assert (error["op"], error["code"]) == ("error", code)
         assert board.asked == []
@@ -327,7 +328,7 @@ def test_a_command_that_fails_is_answered_all_the_same(error: Exception, op: str
     async def run() -> None:
         hub, board = hub_and_board()
         board.error = error
-        async with Server(hub, port=0) as server, await join(server) as client:
+        async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
             answer = await client.ask(op="command", id=1, device="dev-a", name="ping")
         assert (answer["op"], answer["code"]) == (op, code)
 
@@ -338,7 +339,7 @@ def test_a_command_that_fails_is_answered_all_the_same(error: Exception, op: str
 async def test_a_command_to_a_device_that_is_away_is_an_error() -> None:
     hub, board = hub_and_board()
     hub.unregister_device("dev-a", board)
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         assert (await client.ask(op="command", id=1, device="dev-a", name="ping"))["code"] == "offline"
 
 
@@ -346,7 +347,7 @@ async def test_a_command_to_a_device_that_is_away_is_an_error() -> None:
 async def test_a_board_that_never_answers_is_a_timeout() -> None:
     hub, board = hub_and_board()
     board.release = asyncio.Event()
-    async with Server(hub, port=0, limits=Limits(command_s=0.01)) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0), Limits(command_s=0.01)) as server, await join(server) as client:
         answer = await client.ask(op="command", id=1, device="dev-a", name="ping")
     assert (answer["op"], answer["ok"], answer["code"]) == ("result", False, "timeout")
 
@@ -355,7 +356,7 @@ async def test_a_board_that_never_answers_is_a_timeout() -> None:
 async def test_commands_that_wait_are_limited_do_not_hold_up_others_and_end_with_the_connection() -> None:
     hub, board = hub_and_board()
     board.release = asyncio.Event()
-    async with Server(hub, port=0, limits=Limits(commands=2)) as server:
+    async with Server(hub, ServerConfig(port=0), Limits(commands=2)) as server:
         client = await join(server)
         await client.send(op="command", id=1, device="dev-a", name="ping")
         await client.send(op="command", id=2, device="dev-a", name="ping")

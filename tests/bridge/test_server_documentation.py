@@ -14,6 +14,7 @@ import pytest
 
 from bridge.server_helpers import TIME_NS, Client, device_info, in_loop, join, json_message, stream_info
 from bridge.session_helpers import health, online, stream_health
+from telemetry_bridge.config import Limits, ServerConfig
 from telemetry_bridge.events import (
     Batch,
     CommandDone,
@@ -27,7 +28,7 @@ from telemetry_bridge.events import (
     WireData,
 )
 from telemetry_bridge.hub import Hub
-from telemetry_bridge.server import Limits, Server
+from telemetry_bridge.server import Server
 from telemetry_bridge.server.commands import COMMANDS, result_data, to_wire
 from telemetry_protocol import messages
 
@@ -136,7 +137,7 @@ async def play(line: str, client: Client, hub: Hub) -> None:
 @in_loop
 async def test_the_worked_session_is_what_the_server_does() -> None:
     hub = Hub()
-    async with Server(hub, port=0) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         for line in worked_session():
             await play(line, client, hub)
         assert (await client.ask(op="unsubscribe", id="end", sub=3))["op"] == "ok", (
@@ -148,7 +149,7 @@ def test_a_line_that_differs_is_noticed() -> None:
     @in_loop
     async def run() -> None:
         hub = Hub()
-        async with Server(hub, port=0) as server, await join(server) as client:
+        async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
             await play(worked_session()[0].replace('"api":1', '"api":2'), client, hub)
 
     with pytest.raises(AssertionError, match=r"message\.api"):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.server_helpers import RawClient, batch, device_info, epoch_started, http_get, in_loop, join
+from telemetry_bridge.config import ServerConfig
 from telemetry_bridge.errors import BridgeError
 from telemetry_bridge.events import DeviceChanged, Gap
 from telemetry_bridge.hub import Hub
@@ -46,7 +47,7 @@ def test_files_have_their_type_their_caching_and_the_security_headers(
 ) -> None:
     @in_loop
     async def run() -> None:
-        async with Server(Hub(), port=0, static_dir=page) as server:
+        async with Server(Hub(), ServerConfig(port=0), static_dir=page) as server:
             status, headers, body = await http_get(server, path)
         assert status == 200
         assert headers["content-type"] == content_type
@@ -73,7 +74,7 @@ def test_files_have_their_type_their_caching_and_the_security_headers(
 def test_nothing_outside_the_folder_is_served(page: Path, path: str) -> None:
     @in_loop
     async def run() -> None:
-        async with Server(Hub(), port=0, static_dir=page) as server:
+        async with Server(Hub(), ServerConfig(port=0), static_dir=page) as server:
             status, _, body = await http_get(server, path)
         assert status == 404
         assert b"secret" not in body
@@ -84,7 +85,7 @@ def test_nothing_outside_the_folder_is_served(page: Path, path: str) -> None:
 
 @in_loop
 async def test_head_has_the_headers_and_no_body() -> None:
-    async with Server(Hub(), port=0) as server:
+    async with Server(Hub(), ServerConfig(port=0)) as server:
         status, headers, body = await http_get(server, "/healthz", method="HEAD")
     assert status == 503
     assert int(headers["content-length"]) > 0
@@ -95,7 +96,7 @@ async def test_head_has_the_headers_and_no_body() -> None:
 def test_other_methods_are_told_so_even_with_a_body(method: str) -> None:
     @in_loop
     async def run() -> None:
-        async with Server(Hub(), port=0) as server:
+        async with Server(Hub(), ServerConfig(port=0)) as server:
             more = "Content-Length: 2\r\n" if method in {"POST", "PUT"} else ""
             status, headers, _ = await http_get(server, "/", method=method, more=more)
         assert status == 405
@@ -106,7 +107,7 @@ def test_other_methods_are_told_so_even_with_a_body(method: str) -> None:
 
 @in_loop
 async def test_a_request_that_comes_byte_by_byte_is_served() -> None:
-    async with Server(Hub(), port=0) as server, await RawClient().connect(server) as raw:
+    async with Server(Hub(), ServerConfig(port=0)) as server, await RawClient().connect(server) as raw:
         for byte in f"HEAD /healthz HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode():
             await raw.send(bytes([byte]))
         assert (await raw.head()).startswith("HTTP/1.1 503 ")
@@ -115,7 +116,7 @@ async def test_a_request_that_comes_byte_by_byte_is_served() -> None:
 def test_without_a_built_page_the_root_says_how_to_build_it(tmp_path: Path) -> None:
     @in_loop
     async def run() -> None:
-        server = Server(Hub(), port=0, static_dir=tmp_path / "static")
+        server = Server(Hub(), ServerConfig(port=0), static_dir=tmp_path / "static")
         async with server:
             assert not server.page_built
             status, headers, body = await http_get(server, "/")
@@ -129,7 +130,7 @@ def test_without_a_built_page_the_root_says_how_to_build_it(tmp_path: Path) -> N
 @in_loop
 async def test_healthz_is_503_until_a_device_is_online_and_says_what_passed() -> None:
     hub = Hub()
-    async with Server(hub, port=0) as server:
+    async with Server(hub, ServerConfig(port=0)) as server:
         status, headers, body = await http_get(server, "/healthz")
         assert (status, json.loads(body)["status"], json.loads(body)["devices"]) == (503, "no_device", [])
         assert headers["content-type"] == "application/json"
@@ -159,18 +160,18 @@ async def test_healthz_is_503_until_a_device_is_online_and_says_what_passed() ->
 
 @in_loop
 async def test_a_port_that_is_taken_is_one_clear_line() -> None:
-    async with Server(Hub(), port=0) as server:
+    async with Server(Hub(), ServerConfig(port=0)) as server:
         with pytest.raises(BridgeError, match=rf"port {server.port} on 127\.0\.0\.1 is already in use") as caught:
-            await Server(Hub(), port=server.port).start()
+            await Server(Hub(), ServerConfig(port=server.port)).start()
         assert "\n" not in str(caught.value)
 
 
 @in_loop
 async def test_a_server_can_be_closed_before_it_was_started_and_its_port_used_again() -> None:
-    server = Server(Hub(), port=0)
+    server = Server(Hub(), ServerConfig(port=0))
     await server.close()
     await server.start()
     port = server.port
     await server.close()
-    async with Server(Hub(), port=port) as again:
+    async with Server(Hub(), ServerConfig(port=port)) as again:
         assert again.port == port

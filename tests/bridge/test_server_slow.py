@@ -15,9 +15,10 @@ from bridge.server_helpers import (
     join,
     json_message,
 )
+from telemetry_bridge.config import Limits, ServerConfig
 from telemetry_bridge.events import DeviceChanged
 from telemetry_bridge.hub import Hub
-from telemetry_bridge.server import Limits, Server
+from telemetry_bridge.server import Server
 from telemetry_bridge.server.ws import Connection
 
 TIGHT = Limits(queue_bytes=16_384, queue_messages=30, write_buffer_bytes=8192, socket_buffer_bytes=4096)
@@ -51,7 +52,7 @@ async def stalled_client(server: Server, **request: object) -> RawClient:
 async def test_a_client_that_does_not_read_costs_a_fast_one_nothing_and_is_told_each_sample_it_lost() -> None:
     hub = hub_with_imu()
     async with (
-        Server(hub, port=0, limits=TIGHT) as server,
+        Server(hub, ServerConfig(port=0), TIGHT) as server,
         await join(server) as fast,
         await stalled_client(server) as slow,
     ):
@@ -92,7 +93,7 @@ async def test_a_client_that_takes_nothing_is_closed_with_1013_and_cut() -> None
     hub = hub_with_imu()
     limits = Limits(queue_bytes=16_384, write_buffer_bytes=8192, socket_buffer_bytes=4096, stall_s=0.05, abort_s=0.05)
     async with (
-        Server(hub, port=0, limits=limits) as server,
+        Server(hub, ServerConfig(port=0), limits) as server,
         await join(server) as fast,
         await stalled_client(server) as slow,
     ):
@@ -111,7 +112,7 @@ async def test_a_hopeless_client_that_reads_at_last_finds_1013() -> None:
     hub = hub_with_imu()
     limits = Limits(queue_bytes=16_384, write_buffer_bytes=8192, socket_buffer_bytes=4096, stall_s=0.05, abort_s=15)
     async with (
-        Server(hub, port=0, limits=limits) as server,
+        Server(hub, ServerConfig(port=0), limits) as server,
         await join(server) as watcher,
         await stalled_client(server) as slow,
     ):
@@ -130,7 +131,10 @@ async def test_a_hopeless_client_that_reads_at_last_finds_1013() -> None:
 @in_loop
 async def test_a_client_that_asks_and_never_reads_the_answers_is_closed() -> None:
     limits = Limits(queue_messages=20, write_buffer_bytes=2048, socket_buffer_bytes=4096, abort_s=0.01)
-    async with Server(hub_with_imu(), port=0, limits=limits) as server, await stalled_client(server) as raw:
+    async with (
+        Server(hub_with_imu(), ServerConfig(port=0), limits) as server,
+        await stalled_client(server) as raw,
+    ):
         try:
             while server.clients:
                 await raw.send_text(op="nonsense", id="x" * 80)
@@ -145,7 +149,7 @@ async def test_a_client_that_asks_and_never_reads_the_answers_is_closed() -> Non
 async def test_health_replaces_health_for_a_client_that_does_not_read() -> None:
     hub = hub_with_imu()
     async with (
-        Server(hub, port=0, limits=TIGHT) as server,
+        Server(hub, ServerConfig(port=0), TIGHT) as server,
         await join(server) as fast,
         await stalled_client(server, stream="health") as slow,
     ):
@@ -165,7 +169,7 @@ async def test_health_replaces_health_for_a_client_that_does_not_read() -> None:
 async def test_a_server_closes_though_a_client_does_not_read() -> None:
     hub = hub_with_imu()
     limits = Limits(queue_bytes=16_384, write_buffer_bytes=8192, socket_buffer_bytes=4096, abort_s=0.05)
-    server = Server(hub, port=0, limits=limits)
+    server = Server(hub, ServerConfig(port=0), limits)
     await server.start()
     async with await stalled_client(server):
         for number in range(300):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import http
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -18,10 +17,10 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from telemetry_bridge import __version__
+from telemetry_bridge.config import Limits, ServerConfig
 from telemetry_bridge.errors import BridgeError
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server.http import health_response, respond, serve_file
-from telemetry_bridge.server.limits import Limits
 from telemetry_bridge.server.router import Router
 from telemetry_bridge.server.security import Gatekeeper, loopback_address
 from telemetry_bridge.server.static_files import StaticFiles
@@ -40,33 +39,30 @@ class Server:
 
     Args:
         hub: whose events subscribers get, and where their commands go.
-        host: loopback address to bind.
-        port: TCP port; 0 takes a free one, see :attr:`port`.
-        static_dir: folder of the built page.
-        allowed_origins: further origins whose pages may read, e.g. ``http://localhost:5173``.
+        config: where to serve, and to whom.
         limits: what one client may take.
+        static_dir: folder of the built page.
 
     Raises:
-        BridgeError: if ``host`` is not loopback or an origin is malformed.
+        BridgeError: if the host is not loopback or an origin is malformed.
     """
 
     def __init__(
         self,
         hub: Hub,
-        host: str = "127.0.0.1",
-        port: int = 8765,
+        config: ServerConfig | None = None,
+        limits: Limits | None = None,
         *,
         static_dir: Path = STATIC_DIR,
-        allowed_origins: Iterable[str] = (),
-        limits: Limits | None = None,
     ) -> None:
+        config = config or ServerConfig()
         self._hub = hub
-        self._host = loopback_address(host)
-        self._port = port
+        self._host = loopback_address(config.host)
+        self._port = config.port
         self._files = StaticFiles(static_dir)
-        self._allowed_origins = tuple(allowed_origins)
+        self._allowed_origins = config.allowed_origins
         self._limits = limits or Limits()
-        self._gatekeeper = Gatekeeper(self._host, port, self._allowed_origins)
+        self._gatekeeper = Gatekeeper(self._host, config.port, self._allowed_origins)
         self._router = Router(hub)
         self._connections: set[Connection] = set()
         self._server: WebSocketServer | None = None

@@ -14,12 +14,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
+from telemetry_bridge.config import Limits
 from telemetry_bridge.errors import BridgeError, CommandError
 from telemetry_bridge.events import DeviceInfo, WireArgs
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.ports import Holder
 from telemetry_bridge.server.commands import refusal_text, result_data, to_wire
-from telemetry_bridge.server.limits import Limits
 from telemetry_bridge.server.requests import (
     Command,
     Release,

@@ -1,0 +1,83 @@
+"""`telemetry-bridge config`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from telemetry_bridge import config as configuration
+from telemetry_bridge.cli import options
+from telemetry_bridge.config import Config, LineConfig, Section
+
+EPILOG: Final = """\
+examples:
+  telemetry-bridge config > telemetry-bridge.toml     a file to start from: every key, its default as a comment
+  telemetry-bridge config --check                     the file that `telemetry-bridge run` would take
+  telemetry-bridge config --check /etc/telemetry-bridge.toml
+
+exit codes: 0 right, 1 not (one line says what is wrong where), 2 wrong usage
+"""
+
+
+def add_parser(commands: options.Commands) -> None:
+    """Add it to the command line."""
+    parser = options.add(
+        commands, "config", "print the configuration that is in force as a file, or check one", epilog=EPILOG
+    )
+    parser.add_argument("--check", action="store_true", help="only say whether the file is right")
+    parser.add_argument("file", nargs="?", metavar="FILE", help="configuration file (default: as `run` finds it)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry it out."""
+    path = configuration.find(args.file)
+    config = Config() if path is None else configuration.load(path)
+    if not args.check:
+        print("\n".join(as_toml(config)), flush=True)
+        return 0
+    print(f"{path or 'no configuration file: the defaults'}: right", flush=True)
+    return 0
+
+
+def as_toml(config: Config) -> Iterator[str]:
+    """The file that says this; keys with their defaults are comments."""
+    yield from _section(config, Config())
+
+
+def _section(section: Section, default: Section) -> Iterator[str]:
+    tables = []
+    for item, about in configuration.fields(type(section)):
+        value, usual = getattr(section, item.name), getattr(default, item.name)
+        if configuration.section_of(item.type) is not None:
+            tables.append((item.encode_name, value, usual))
+            continue
+        yield f"# {about}"
+        yield f"{'#' if value == usual else ''}{item.encode_name} = {_value(value)}".rstrip()
+    for name, value, usual in tables:
+        yield ""
+        if isinstance(value, Section):
+            yield f"# {_first_line(value)}"
+            yield f"[{name}]"
+            yield from _section(value, usual)
+        else:
+            yield f"# {_first_line(LineConfig)}"
+            for item in value:
+                yield f"[[{name}]]"
+                yield from _section(item, LineConfig(uri=""))
+            if not value:
+                yield f"#[[{name}]]"
+                yield from (
+                    line if line.startswith("#") else f"#{line}"
+                    for line in _section(LineConfig(uri="serial:/dev/ttyACM0"), LineConfig(uri=""))
+                )
+
+
+def _first_line(section: Any) -> str:
+    return str(section.__doc__ or "").partition("\n")[0]
+
+
+def _value(value: object) -> str:
+    return "" if value is None else json.dumps(value)  # numbers, texts, lists and booleans are alike in TOML
