@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from telemetry_bridge.config import Config
+from telemetry_bridge.derived import Deriver, installed
 from telemetry_bridge.errors import LinkError
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.line import Line, Stage, cancelled
@@ -22,9 +23,9 @@ SOURCES: Mapping[str, SourceFactory] = {"sim": SimulatedDevice.from_parameters}
 _log = logging.getLogger(__name__)
 
 
-def stages() -> Sequence[Stage]:
+def stages(config: Config) -> Sequence[Stage]:
     """What a new line's events pass through on their way to the hub, in this order."""
-    return ()
+    return (Deriver(installed(config.derived.streams)),)
 
 
 class Bridge:
@@ -39,7 +40,7 @@ class Bridge:
         self.hub = Hub()
         owners: dict[str, Line] = {}
         self._lines = [
-            Line(create(line.uri, sources=SOURCES), self.hub, owners, line.baud or config.baud, stages())
+            Line(create(line.uri, sources=SOURCES), self.hub, owners, line.baud or config.baud, stages(config))
             for line in config.lines
         ]
         for line in self._lines:

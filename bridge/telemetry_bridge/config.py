@@ -109,6 +109,16 @@ class CalibrationConfig(Section, frozen=True):
     folder: Folder | None = None
 
 
+class DerivedConfig(Section, frozen=True):
+    """Streams that the bridge computes from those of a board.
+
+    Attributes:
+        streams: names, e.g. ["orientation"]; []: none; not set: every one that is installed
+    """
+
+    streams: tuple[str, ...] | None = None
+
+
 class LogConfig(Section, frozen=True):
     """What is said on standard error.
 
@@ -135,6 +145,7 @@ class Config(Section, frozen=True):
     server: ServerConfig = ServerConfig()
     limits: Limits = Limits()
     calibration: CalibrationConfig = CalibrationConfig()
+    derived: DerivedConfig = DerivedConfig()
     log: LogConfig = LogConfig()
 
 

@@ -47,6 +47,7 @@ class StreamInfo:
         enabled: False if the host has disabled it: no samples, and the index stands still.
         state: ``streaming``, ``stopped``, ``missing``, ``failing``, ``absent``.
         calibration: id of the calibration that its values are made with; None: nominal.
+        derived_from: name of the stream that the bridge computes this one from; None: it is the board's own.
     """
 
     number: int
@@ -62,6 +63,7 @@ class StreamInfo:
     latency_us: int
     enabled: bool
     calibration: str | None = None
+    derived_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,12 +112,14 @@ def _device_line(tally: Tally, device: DeviceInfo, now: float) -> Text:
     text = Text("● " if online else "○ ", style="green" if online else "red")
     text.append(f"{device.board or 'board'} {device.id[:8]} {device.state}", style="bold default")
     if online:
-        for name, stream in tally.of(device.id).items():
+        derived = {stream.name for stream in device.streams if stream.derived_from is not None}
+        own = {name: stream for name, stream in tally.of(device.id).items() if name not in derived}
+        for name, stream in own.items():
             text.append(f"  {name} {stream.rate_hz(now):,.0f}/s", style="default")
         for stream_info in device.streams:
-            if stream_info.state in {"missing", "failing"}:
+            if stream_info.state in {"missing", "failing"} and stream_info.name not in derived:
                 text.append(f"  {stream_info.name} {stream_info.state}", style="bold red")
-        text.append("  ").append_text(_loss(tally.of(device.id).values()))
+        text.append("  ").append_text(_loss(own.values()))
         text.append(f"  {_clock(device)}", style="dim")
     else:
         waiting = "another program has the port; `telemetry-bridge resume` takes it back"

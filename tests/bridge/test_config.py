@@ -120,7 +120,7 @@ def test_the_printed_defaults_hold_when_they_are_no_comments_any_more(tmp_path: 
     text = "\n".join(as_toml(Config()))
     bare = "\n".join(line.removeprefix("#") for line in text.splitlines() if not line.startswith("# "))
     bare = "\n".join(line for line in bare.splitlines() if not line.endswith(" ="))
-    assert set(tomllib.loads(bare)) == {"auto", "line", "server", "limits", "calibration", "log"}
+    assert set(tomllib.loads(bare)) == {"auto", "line", "server", "limits", "calibration", "derived", "log"}
     config = load(written(tmp_path, bare))
     assert msgspec.structs.replace(config, lines=()) == Config()
 

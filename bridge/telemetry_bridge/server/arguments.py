@@ -45,8 +45,10 @@ def stream_of(device: DeviceInfo, args: Given) -> StreamInfo:
         _refuse("stream", "the name of a stream is needed")
     for stream in device.streams:
         if stream.name == name:
+            if stream.derived_from is not None:
+                _refuse("stream", f"the bridge computes {name} from {stream.derived_from}: that is the one to set")
             return stream
-    known = ", ".join(stream.name for stream in device.streams) or "none"
+    known = ", ".join(stream.name for stream in device.streams if stream.derived_from is None) or "none"
     raise CommandError("unknown_stream", f"device {device.id} has no stream {name[:40]!r}; it has: {known}")
 
 

@@ -141,6 +141,7 @@ def device_json(device: DeviceInfo) -> dict[str, object]:
             "group_delay_us": stream.group_delay_us,
             "latency_ms": stream.latency_us / 1000,
             "enabled": stream.enabled,
+            "derived_from": stream.derived_from,
         }
         for stream in device.streams
     ]
