@@ -1,5 +1,7 @@
 """The errors of the bridge. Each message is one line for a human: what is wrong, with what, and what to do."""
 
+from collections.abc import Sequence
+
 
 class BridgeError(Exception):
     """Base of every error that the bridge raises on purpose."""
@@ -7,6 +9,23 @@ class BridgeError(Exception):
 
 class LinkError(BridgeError):
     """A link could not be opened: no such port, busy, not permitted, refused."""
+
+
+class PortBusy(LinkError):
+    """A port is held by another program.
+
+    Attributes:
+        programs: which, as far as this user may see them, e.g. ``minicom (pid 4711)``.
+    """
+
+    def __init__(self, port: str, programs: Sequence[str]) -> None:
+        who = ", ".join(programs) if programs else "another program"
+        super().__init__(f"{port}: the port is busy: held by {who}; close that and try again")
+        self.programs = tuple(programs)
+
+
+class NoBoard(LinkError):
+    """A link is open, but what is at its other end has not said HELLO."""
 
 
 class LinkLost(BridgeError):

@@ -2,7 +2,13 @@
 
 =========================================  ====================================================================
 ``serial:/dev/ttyACM0?baud=921600``        a serial port; a bare path (``/dev/ttyACM0``) or name (``COM3``) will do;
-                                           the rate is the one to open it at: the board's default
+                                           the rate is the one to open it at: the board's default. It is read by the
+                                           event loop where it is a terminal, else (Windows) by a thread;
+                                           ``reader=thread`` takes the thread everywhere
+``serial:rfc2217://HOST:PORT``             a port of another machine that speaks RFC 2217 (ser2net, terminal servers),
+                                           baud rate included; other parameters go to pyserial, e.g.
+                                           ``ign_set_control=1``
+``serial:loop://``                         what is written comes back: for tests
 ``tcp:HOST:PORT``                          a TCP socket, e.g. the virtual board or a serial-to-network adapter
 ``sim:?rate=1000&seed=1``                  bytes from a source that the caller hands in
 =========================================  ====================================================================
@@ -14,7 +20,7 @@ import time
 from collections.abc import Mapping
 
 from telemetry_bridge.errors import LinkError
-from telemetry_bridge.link.base import ByteSource, Clock, Link, PortInfo, RatedLink, SourceFactory
+from telemetry_bridge.link.base import ByteSource, Clock, Link, PortInfo, RatedLink, SourceFactory, WarningLink
 from telemetry_bridge.link.uri import LinkUri, parse_uri
 
 __all__ = [
@@ -25,6 +31,7 @@ __all__ = [
     "PortInfo",
     "RatedLink",
     "SourceFactory",
+    "WarningLink",
     "create",
     "list_ports",
     "open_link",
@@ -77,6 +84,6 @@ async def open_link(
 
 def list_ports() -> list[PortInfo]:
     """Serial ports of this machine, the likeliest boards first."""
-    from telemetry_bridge.link.serial_port import list_ports as list_serial_ports
+    from telemetry_bridge.link.port_list import list_ports as list_serial_ports
 
     return list_serial_ports()

@@ -62,6 +62,15 @@ class RatedLink(Protocol):
         """
 
 
+@runtime_checkable
+class WarningLink(Protocol):
+    """A link that may know something of its port that a human should know, too."""
+
+    @property
+    def warning(self) -> str:
+        """One line, once it was opened; empty if there is nothing."""
+
+
 class ByteSource(Protocol):
     """Something that makes a device's bytes inside this process: a simulation, a recording. It reads no clock."""
 
@@ -91,11 +100,21 @@ class PortInfo:
         device: path or name to open, e.g. ``/dev/ttyACM0``.
         description: what it is, for a human.
         likely: it looks like a board or its USB adapter, not like a port of the machine itself.
+        usb: vendor and product, ``0483:374b``; empty if it is not on USB.
+        serial_number: of the USB device; empty if it has none.
+        interface: which port of a USB device that has several; empty if it has one.
+        is_console: the system writes its own messages there.
+        plugged: another number each time it is plugged in, as far as the system tells.
     """
 
     device: str
     description: str
     likely: bool
+    usb: str = ""
+    serial_number: str = ""
+    interface: str = ""
+    is_console: bool = False
+    plugged: int = 0
 
     @property
     def uri(self) -> str:
