@@ -7,7 +7,7 @@ from typing import Final
 EPILOG: Final = """\
 examples:
   telemetry-bridge demo                         a simulated board, no hardware needed
-  telemetry-bridge ports                        which serial ports there are
+  telemetry-bridge ports                        which serial ports there are, and who holds them
   telemetry-bridge run --port auto              find the board, serve http://localhost:8765
   telemetry-bridge run --port /dev/ttyACM0      this port, at 921600 baud
   telemetry-bridge run --port auto --baud 2000000   open at 921600, then change board and port to 2000000
@@ -20,6 +20,7 @@ examples:
 
 ports:
   serial:/dev/ttyACM0[?baud=921600], or just /dev/ttyACM0 or COM3; this rate is that of the board after a reset
+  serial:rfc2217://HOST:PORT                    a port of another machine, by RFC 2217 (ser2net, terminal servers)
   tcp:HOST:PORT
   sim:[?rate=1000&seed=1]                       the simulated board
   auto                                          every serial port is asked; the first board that answers is taken

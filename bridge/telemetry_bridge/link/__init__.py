@@ -21,6 +21,7 @@ from collections.abc import Mapping
 
 from telemetry_bridge.errors import LinkError
 from telemetry_bridge.link.base import ByteSource, Clock, Link, PortInfo, RatedLink, SourceFactory, WarningLink
+from telemetry_bridge.link.holders import holders
 from telemetry_bridge.link.uri import LinkUri, parse_uri
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "SourceFactory",
     "WarningLink",
     "create",
+    "holders",
     "list_ports",
     "open_link",
     "parse_uri",
