@@ -24,6 +24,7 @@
 #include "hal/watchdog.h"
 
 #define BAUD           921600u
+#define BAUD_NO_PLL    115200u /* SPEC.md, "Line" */
 #define DRAIN_LIMIT_US 200000u /* the longest that a reset waits for the line */
 
 static struct {
@@ -70,9 +71,12 @@ void application_start_system(void)
     if (hal_system()->emulated) {
         log_add(&app.log, 0, TP_LOG_LEVEL_WARNING, "no clock tree here, so an emulator: no DMA, I2C or ADC");
     }
-    if (hal_system()->hse_failed) {
+    if (hal_system()->clock == HAL_CLOCK_INTERNAL) {
         log_add(&app.log, 0, TP_LOG_LEVEL_ERROR,
                 "the external oscillator does not start: running from the internal one, 1 %");
+    } else if (hal_system()->clock == HAL_CLOCK_NO_PLL) {
+        log_add(&app.log, 0, TP_LOG_LEVEL_ERROR,
+                "the PLL does not lock: running at 16 MHz, the line at 115,200 baud");
     }
 }
 
@@ -87,10 +91,23 @@ void application_start_identity(void)
 void application_start_line(void)
 {
     receiver_init(&app.receiver);
-    app.identity.baud = hal_uart_open(BAUD, app.receiver.bytes, sizeof app.receiver.bytes);
-    ASSERT(app.identity.baud != 0); /* every board's clock can make the default rate */
+    uint32_t baud = hal_system()->clock == HAL_CLOCK_NO_PLL ? BAUD_NO_PLL : BAUD;
+    app.identity.baud = hal_uart_open(baud, app.receiver.bytes, sizeof app.receiver.bytes);
+    ASSERT(app.identity.baud != 0); /* every board's clock can make it */
     app.receiver.baud = app.identity.baud;
     line_init(&app.line, app.identity.baud);
+}
+
+static uint32_t clock_flags(void)
+{
+    switch (hal_system()->clock) {
+    case HAL_CLOCK_INTERNAL:
+        return TP_CAPABILITIES_INTERNAL_OSCILLATOR;
+    case HAL_CLOCK_NO_PLL:
+        return TP_CAPABILITIES_INTERNAL_OSCILLATOR | TP_CAPABILITIES_NO_PLL;
+    default:
+        return 0;
+    }
 }
 
 void application_start_sensors(void)
@@ -98,13 +115,13 @@ void application_start_sensors(void)
     buses_open();
     mcu_temp_init(&app.mcu_temp, sensors_sink(&app.streams, sensor_log), STREAM_MCU_TEMP, app.adc_open);
     sensors_start(&app.streams, app.identity.boot_id & 7u, &app.mcu_temp.sensor);
-    fit_init(&app.fit, &app.streams, &app.log);
+    fit_init(&app.fit, &app.streams, &app.log, app.identity.baud);
     configuration_init(&app.configuration, &app.streams, &app.log, app.identity.baud);
-    app.identity.capabilities = TP_CAPABILITIES_BAUD_CHANGE |
-                                (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
-                                (app.configuration.store.usable ? TP_CAPABILITIES_STORED_CONFIGURATION : 0u) |
-                                (buses_i2c_is_open() ? TP_CAPABILITIES_SENSOR_BUS : 0u) |
-                                (hal_system()->rom_bootloader ? TP_CAPABILITIES_ROM_BOOTLOADER : 0u);
+    app.identity.capabilities =
+        TP_CAPABILITIES_BAUD_CHANGE | (hal_system()->tx_dma ? TP_CAPABILITIES_TX_DMA : 0u) |
+        (app.configuration.store.usable ? TP_CAPABILITIES_STORED_CONFIGURATION : 0u) |
+        (buses_i2c_is_open() ? TP_CAPABILITIES_SENSOR_BUS : 0u) |
+        (hal_system()->rom_bootloader ? TP_CAPABILITIES_ROM_BOOTLOADER : 0u) | clock_flags();
     telemetry_init(&app.telemetry, &app.streams, &app.log, app.identity);
     commands_init(&app.commands, &app.telemetry, &app.streams, &app.line);
     app.commands.configuration = &app.configuration;

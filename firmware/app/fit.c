@@ -40,14 +40,6 @@ static void remember(struct fit *fit, uint8_t number)
     fit->bus[number] = streams_descriptor(fit->streams, number)->bus;
 }
 
-void fit_init(struct fit *fit, const struct streams *streams, struct log *log)
-{
-    *fit = (struct fit){.streams = streams, .log = log};
-    for (uint8_t i = 0; i < STREAMS; i++) {
-        remember(fit, i);
-    }
-}
-
 /* The plan with a rate of this stream that fits, or the lowest there is. */
 static void lower(const struct fit *fit, struct budget *plan, uint8_t number, uint32_t line_bits)
 {
@@ -64,7 +56,8 @@ static void lower(const struct fit *fit, struct budget *plan, uint8_t number, ui
 }
 
 /* False: the sensor is busy, so that this is to be done again. */
-static bool check_part(struct fit *fit, uint8_t number, uint32_t line_bits, uint64_t now_us)
+static bool check_part(struct fit *fit, uint8_t number, uint32_t line_bits, const char *outcome,
+                       uint64_t now_us)
 {
     struct sensor *sensor = fit->streams->stream[number].sensor;
     struct budget plan = budget_now(fit->streams);
@@ -83,8 +76,17 @@ static bool check_part(struct fit *fit, uint8_t number, uint32_t line_bits, uint
                               now_us) == SENSOR_CHANGE_BUSY) {
         return false;
     }
-    say(fit, status, &cost, ": a lower rate for the part that was found", now_us);
+    say(fit, status, &cost, outcome, now_us);
     return true;
+}
+
+void fit_init(struct fit *fit, const struct streams *streams, struct log *log, uint32_t line_bits)
+{
+    *fit = (struct fit){.streams = streams, .log = log};
+    for (uint8_t i = 0; i < STREAMS; i++) {
+        (void)check_part(fit, i, line_bits, ": lower rates than usual", 0); /* no sensor is busy yet */
+        remember(fit, i);
+    }
 }
 
 void fit_poll(struct fit *fit, uint32_t line_bits, uint64_t now_us)
@@ -92,7 +94,7 @@ void fit_poll(struct fit *fit, uint32_t line_bits, uint64_t now_us)
     for (uint8_t i = 0; i < STREAMS; i++) {
         const struct sensor_stream *descriptor = streams_descriptor(fit->streams, i);
         if ((fit->part[i] != descriptor->part || fit->bus[i] != descriptor->bus) &&
-            check_part(fit, i, line_bits, now_us)) {
+            check_part(fit, i, line_bits, ": a lower rate for the part that was found", now_us)) {
             remember(fit, i);
         }
     }

@@ -1,4 +1,5 @@
-/* Budgets that break without a command: another part has come, or the line has become slower. */
+/* Budgets that break without a command: another part has come, the line has become slower, or is from the
+ * start. */
 #ifndef APP_FIT_H
 #define APP_FIT_H
 
@@ -15,7 +16,8 @@ struct fit {
     char text[96]; /* of the last line for the log */
 };
 
-void fit_init(struct fit *fit, const struct streams *streams, struct log *log);
+/* Lowers the default rates where the line does not carry them: that of a board whose PLL does not lock. */
+void fit_init(struct fit *fit, const struct streams *streams, struct log *log, uint32_t line_bits);
 
 /* Lowers the rate of a part that has come since the last look, until it fits; main loop, at each tick. */
 void fit_poll(struct fit *fit, uint32_t line_bits, uint64_t now_us);

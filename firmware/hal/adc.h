@@ -24,8 +24,8 @@ struct hal_adc_reading {
 /* Switches the ADC on. False where there is none that works. Main loop, once. */
 bool hal_adc_open(void) __attribute__((warn_unused_result));
 
-/* Starts one series of both channels; hal_adc_on_reading() follows within a millisecond. False while one is
- * under way. Any interrupt or the main loop. */
+/* Starts one series of both channels; hal_adc_on_reading() follows within a millisecond, or four
+ * on a board without PLL. False while one is under way. Any interrupt or the main loop. */
 bool hal_adc_start(void) __attribute__((warn_unused_result));
 
 struct hal_adc_calibration hal_adc_calibration(void);
@@ -33,7 +33,7 @@ struct hal_adc_calibration hal_adc_calibration(void);
 /* Implemented by the application, called by the port from the ADC's interrupt (priority 3). */
 void hal_adc_on_reading(struct hal_adc_reading reading);
 
-/* Mixes the noise of the lowest bits of some conversions into a number, for the boot id. Blocks up to 1 ms;
+/* Mixes the noise of the lowest bits of some conversions into a number, for the boot id. Blocks up to 2 ms;
  * before the first hal_adc_start(). Returns `seed` as it is where there is no ADC. */
 uint32_t hal_adc_noise(uint32_t seed);
 

@@ -21,8 +21,8 @@ struct hal_i2c_errors {
     uint32_t recoveries; /* times that a held bus was freed with clocks */
 };
 
-/* Sets the controller up at 400 kHz. False where there is none that works (an emulator without it). Main
- * loop, once. */
+/* Sets the controller up at 400 kHz, or the next lower rate that the clock makes. False where there is none
+ * that works (an emulator without it). Main loop, once. */
 bool hal_i2c_open(void) __attribute__((warn_unused_result));
 
 /* Starts a transfer; the caller keeps it, and its data, alive and unchanged until done(). False, and done()

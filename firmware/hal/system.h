@@ -20,11 +20,20 @@ enum hal_reset_cause {
     HAL_RESET_LOW_POWER,
 };
 
+/* Where the core's clock comes from. */
+enum hal_clock {
+    HAL_CLOCK_EXTERNAL, /* external oscillator and PLL */
+    HAL_CLOCK_INTERNAL, /* the external oscillator does not start, or the PLL does not lock to it: the
+                           internal one, 1 % at 25 degC, and the PLL; the rates are the same */
+    HAL_CLOCK_NO_PLL,   /* no PLL locks either: the internal oscillator's 16 MHz, which make 115,200 baud, not
+                           921,600 */
+};
+
 struct hal_system {
     const char *board;
     uint32_t clock_hz; /* core */
     bool emulated;     /* an emulator without clock tree, DMA, I2C and ADC: see docs/decisions */
-    bool hse_failed;   /* the external oscillator did not start: running from the internal one, 1 % */
+    enum hal_clock clock;
     bool tx_dma;
     bool rom_bootloader; /* the chip's ROM has one, and it listens on the UART of this board */
     enum hal_reset_cause reset_cause;

@@ -26,7 +26,7 @@ from .wire_types import (
 PROTOCOL: Final = 1
 """Protocol version of the table."""
 
-FINGERPRINT: Final = 0x982FB9B0
+FINGERPRINT: Final = 0x420449FB
 """CRC-32C of the canonical table."""
 
 
@@ -101,7 +101,11 @@ class Configuration(WireEnum):
 
 
 class Capabilities(IntFlag):
-    """What this firmware can do beyond the minimum. Bits without a name are zero."""
+    """What this firmware can do beyond the minimum, and, from internal_oscillator on, what its clock does without.
+
+    internal_oscillator: the external one does not start; no_pll: none locks either, the core has the bare
+    oscillator's clock. Bits without a name are zero.
+    """
 
     TX_DMA = 1 << 0
     SENSOR_BUS = 1 << 1
@@ -110,6 +114,8 @@ class Capabilities(IntFlag):
     ROM_BOOTLOADER = 1 << 4
     STORED_CONFIGURATION = 1 << 5
     BAUD_CHANGE = 1 << 6
+    INTERNAL_OSCILLATOR = 1 << 7
+    NO_PLL = 1 << 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,30 +211,3 @@ def test_a_fault_in_an_interrupt_is_recorded() -> None:
     assert fault is not None
     assert fault.cause in (MEM_MANAGE, HARD_FAULT)
     assert fault.pc == victim + 2
-
-
-@pytest.mark.parametrize("name", BOARDS)
-def test_without_its_external_oscillator_a_board_streams_and_says_so(name: str) -> None:
-    board = VirtualBoard(elf_path(name), board=name, seed=1)
-    board.machine.rcc.dead.add("hse")
-    patient = Patient(board, Injector(board, elf_path(name)), Program(elf_path(name)))
-    hello, fault = patient.back()
-    assert fault is None
-    assert hello.clock_hz == board.machine.rcc.hclk_hz > 80_000_000
-    assert any("external oscillator" in log.text for log in patient.of(messages.Log))
-
-
-def test_a_pll_that_locks_late_costs_resets_and_leaves_a_record() -> None:
-    """Without it the line's rate cannot be made: the assert resets the board until it locks."""
-    elf = elf_path("nucleo_f411re")
-    board = VirtualBoard(elf, seed=1)
-    board.machine.rcc.dead.add("pll")
-    board.run(0.2)
-    assert board.counters.resets > 2
-    board.machine.rcc.dead.clear()
-    patient = Patient(board, Injector(board, elf), Program(elf))
-    hello, fault = patient.back()
-    assert hello.reset_cause == RESET_FAULT
-    assert fault is not None
-    assert fault.cause == ASSERT
-    assert patient.function(fault.pc - 2) in ("clock_start", "hal_system_start")

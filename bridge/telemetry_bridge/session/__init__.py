@@ -9,6 +9,7 @@
 ``loss``        which samples were lost, and where
 ``timing``      the measured rate of a stream
 ``reports``     HEALTH, LOG and FAULT for humans
+``warnings``    what is wrong with a board, by its HELLO
 ==============  =====================================================================================
 """
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from telemetry_bridge.clock import DeviceClock, Exchange
 from telemetry_bridge.events import ClockState, DeviceChanged, DeviceInfo, Event, JsonMessage, JsonStream, LinkStats
-from telemetry_bridge.session import reports
+from telemetry_bridge.session import reports, warnings
 from telemetry_bridge.session.line import Receiver
 from telemetry_bridge.session.run import PLAUSIBLE_US, DeviceTime, Run, Tally
 from telemetry_bridge.session.streams import Arrival, StreamTrack
@@ -106,7 +106,8 @@ class Board:
             run.clock.line_changed(hello.baud)
             is_news = not self.online
         self._hello = hello
-        self._warn("table", _table_warning(hello))
+        self._warn("table", warnings.table(hello))
+        self._warn("clock", warnings.clock(hello))
         self.doubt = False
         self.online = True
         run.changed = True
@@ -381,13 +382,3 @@ def _belongs(arrival: Arrival, hello_us: int, now_ns: int) -> bool:
     """Whether a held frame is of the boot whose HELLO, of device time ``hello_us``, came at ``now_ns``."""
     age_us = (now_ns - arrival.now_ns) // 1000
     return abs(hello_us - arrival.time_us - age_us) < PLAUSIBLE_US
-
-
-def _table_warning(hello: messages.Hello) -> str:
-    """What to do about a board whose table of messages differs; empty if it does not."""
-    if hello.fingerprint == messages.FINGERPRINT:
-        return ""
-    return (
-        f"the protocol table of firmware {hello.firmware} ({hello.revision}) differs from the bridge's "
-        f"({hello.fingerprint:08x}, here {messages.FINGERPRINT:08x}): flash the {hello.board} image of this version"
-    )

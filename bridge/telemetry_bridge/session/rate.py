@@ -2,7 +2,8 @@
 
 A change that the board has answered is proven by a good frame at the new rate, else both ends go back. Where nothing
 good is heard the rates that the board may have take turns: a board falls back to its default when it hears no host for
-5 s (SPEC.md, "Commands"), so none is ever lost.
+5 s (SPEC.md, "Commands"), so none is ever lost. Where bytes come and none of them is good, the defaults that a board
+can have are among them ("Line").
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from typing import Final
 PROOF_NS: Final = 970_000_000
 """The board waits 1 s for a ping, and sends samples again when it is back: the host is there before it. Its second
 begins earlier than the host's, by what the answer took; 30 ms are left for that."""
+DEFAULTS: Final = (921_600, 115_200)
+"""Of a board, and of one whose PLL does not lock."""
 HUNT_NS: Final = 1_500_000_000
 """Without a good frame for this long, another rate is tried: HEALTH comes each second."""
+GARBAGE_NS: Final = 500_000_000
+"""Bytes that come this long after the last good frame, with none behind them, are not of this rate."""
 
 
 class LineRate:
@@ -27,12 +32,14 @@ class LineRate:
         self._before: int | None = None  # while a change is not proven: where to go back to
         self._heard_ns = 0
         self._hunted = False
+        self._garbage = False
         self._gave_up = False
 
     def opened(self, now_ns: int) -> None:
         """The port was opened (again), at the rate that it had."""
         self._before = None
         self._heard_ns = now_ns
+        self._garbage = False
         self._gave_up = False
 
     @property
@@ -50,9 +57,15 @@ class LineRate:
             self._before, self.baud = self.baud, baud
             self._heard_ns = now_ns
 
+    def noticed(self, now_ns: int) -> None:
+        """Bytes have come, good or not. A frame that was cut off right behind a good one is no garbage."""
+        if now_ns >= self._heard_ns + GARBAGE_NS:
+            self._garbage = True
+
     def heard(self, now_ns: int) -> bool:
         """A good frame has come. True if it is the first one at a rate that was tried: who is there, and how fast?"""
         self._heard_ns = now_ns
+        self._garbage = False
         self._before = None
         found, self._hunted = self._hunted, False
         return found
@@ -80,5 +93,8 @@ class LineRate:
         return self._heard_ns + (HUNT_NS if len(self._candidates()) > 1 else 1 << 62)
 
     def _candidates(self) -> list[int]:
-        rates = [self._home, self.baud, *([] if self._wanted is None else [self._wanted])]
-        return sorted(set(rates))
+        """In the order in which they take turns; behind a wanted rate comes the default."""
+        defaults = (self._home, *(DEFAULTS if self._garbage else ()))
+        wanted = () if self._wanted is None else (self._wanted,)
+        others = () if self.baud in wanted else (self.baud,)
+        return list(dict.fromkeys((*defaults, *others, *wanted)))

@@ -181,6 +181,7 @@ class Session:
         """Take bytes that were read at ``now_ns``; what they tell, in order."""
         if self._is_open and data:
             self._bytes_came = True
+            self._rate.noticed(now_ns)
             for item in self._decoder.feed(data):
                 if type(item) is Frame:
                     self._last_frame_ns = now_ns

@@ -2,8 +2,8 @@
  *
  *     hal_adc_start -> temperature x 16 -> vrefint x 16 -> hal_adc_on_reading
  *
- * RM0383 11, RM0090 13. Sampling 480 cycles at 21 or 24 MHz = 20 us or more; the sensor asks for 10 us
- * (DS10314 table 72).
+ * RM0383 11, RM0090 13. Sampling 480 cycles at 21 or 24 MHz = 20 us or more, 120 us at the 4 MHz of a board
+ * without PLL; the sensor asks for 10 us (DS10314 table 72).
  */
 #include "hal/adc.h"
 
@@ -18,7 +18,7 @@
 #define CHANNEL_VREFINT     17u
 #define SAMPLE_480          7u
 #define NOISE_CONVERSIONS   16u
-#define EOC_READS           10000u /* a conversion takes 24 us */
+#define EOC_READS           10000u /* a conversion takes 24 us, or 123 us */
 
 static struct {
     struct hal_adc_reading reading;

@@ -5,15 +5,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hal/system.h"
+
 struct clocks {
     uint32_t core_hz;
     uint32_t apb1_hz;
     uint32_t apb2_hz;
     bool emulated;
-    bool hse_failed;
+    enum hal_clock source;
 };
 
-/* Switches to the rates of the board; every wait is bounded. A PLL that does not lock is a failed assert. */
+/* Switches to the rates of the board, or to what there is instead; every wait is bounded. */
 struct clocks clock_start(void);
 
 /* What clock_start() gave, kept by system.c. */

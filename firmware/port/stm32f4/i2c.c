@@ -47,14 +47,19 @@ static struct {
     uint8_t sent;
 } bus;
 
+/* low : high = 2 : 1; rounded up, so that the bus is never faster than the rate */
+static uint32_t clock_divider(void)
+{
+    return (port_clocks()->apb1_hz + 3u * RATE_HZ - 1u) / (3u * RATE_HZ);
+}
+
 static void configure(void)
 {
     uint32_t apb1_mhz = port_clocks()->apb1_hz / 1000000u;
     I2C1->CR1 = I2C_CR1_SWRST;
     I2C1->CR1 = 0;
     I2C1->CR2 = apb1_mhz | I2C_CR2_ITERREN | I2C_CR2_ITEVTEN;
-    /* low : high = 2 : 1; rounded up, so that the bus is never faster than the rate */
-    I2C1->CCR = I2C_CCR_FS | (port_clocks()->apb1_hz + 3u * RATE_HZ - 1u) / (3u * RATE_HZ);
+    I2C1->CCR = I2C_CCR_FS | clock_divider();
     I2C1->TRISE = apb1_mhz * 300u / 1000u + 1u; /* 300 ns rise time in fast mode */
     I2C1->CR1 = I2C_CR1_PE;
 }
@@ -83,7 +88,7 @@ bool hal_i2c_open(void)
 
 uint32_t hal_i2c_rate(void)
 {
-    return RATE_HZ;
+    return port_clocks()->apb1_hz / (3u * clock_divider());
 }
 
 struct hal_i2c_errors hal_i2c_errors(void)

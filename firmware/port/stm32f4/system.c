@@ -47,7 +47,7 @@ void hal_system_start(void)
         .board = hal_image_board,
         .clock_hz = clocks.core_hz,
         .emulated = clocks.emulated,
-        .hse_failed = clocks.hse_failed,
+        .clock = clocks.source,
         .tx_dma = !clocks.emulated,
 #ifdef BOARD_ROM_BOOTLOADER
         .rom_bootloader = !clocks.emulated,

@@ -15,7 +15,7 @@
 #include "tp_types.h"
 
 #define TP_PROTOCOL    1u
-#define TP_FINGERPRINT 0x982FB9B0u /* CRC-32C of the canonical table */
+#define TP_FINGERPRINT 0x420449FBu /* CRC-32C of the canonical table */
 
 /* Message ids. */
 enum tp_message_type {
@@ -150,7 +150,9 @@ enum tp_configuration {
     TP_CONFIGURATION_DEFAULTS = 1,
 };
 
-/* What this firmware can do beyond the minimum. Bits without a name are zero. */
+/* What this firmware can do beyond the minimum, and, from internal_oscillator on, what its clock does
+ * without. internal_oscillator: the external one does not start; no_pll: none locks either, the core has the
+ * bare oscillator's clock. Bits without a name are zero. */
 #define TP_CAPABILITIES_TX_DMA               (UINT32_C(1) << 0)
 #define TP_CAPABILITIES_SENSOR_BUS           (UINT32_C(1) << 1)
 #define TP_CAPABILITIES_RETRANSMISSION       (UINT32_C(1) << 2)
@@ -158,6 +160,8 @@ enum tp_configuration {
 #define TP_CAPABILITIES_ROM_BOOTLOADER       (UINT32_C(1) << 4)
 #define TP_CAPABILITIES_STORED_CONFIGURATION (UINT32_C(1) << 5)
 #define TP_CAPABILITIES_BAUD_CHANGE          (UINT32_C(1) << 6)
+#define TP_CAPABILITIES_INTERNAL_OSCILLATOR  (UINT32_C(1) << 7)
+#define TP_CAPABILITIES_NO_PLL               (UINT32_C(1) << 8)
 
 /* One field of a raw sample and how to turn it into SI: value = raw * scale + offset. */
 #define TP_FIELD_DESCRIPTOR_SIZE 15u

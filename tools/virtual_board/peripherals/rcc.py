@@ -25,6 +25,8 @@ _READY_US = {"hsi": 2, "hse": 2000, "pll": 150, "lsi": 15, "scale": 250}
 _AHB_SHIFT = {8: 1, 9: 2, 10: 3, 11: 4, 12: 6, 13: 7, 14: 8, 15: 9}
 _APB_SHIFT = {4: 1, 5: 2, 6: 3, 7: 4}
 
+CLOCKS = ("hse", "pll", "pll_from_hse")
+"""What can be `Rcc.dead`."""
 RESET_FLAGS: Mapping[str, int] = {
     "power": 1 << 27 | 1 << 26 | 1 << 25,
     "brown_out": 1 << 26 | 1 << 25,
@@ -61,7 +63,8 @@ class Rcc(Peripheral):
         self.hse_hz = hse_hz
         self._ready_ps: dict[str, int] = {"hsi": 0}
         self.dead: set[str] = set()
-        """Oscillators that never get ready: `hse`, `pll`."""
+        """What never gets ready: `hse` (HSERDY), `pll` (PLLRDY), `pll_from_hse` (PLLRDY while PLLSRC is HSE, as with a
+        crystal far off its frequency). RM0383 and RM0090, RCC_CR. One that is in use goes on: no clock security."""
         self.hclk_hz = self.pclk1_hz = self.pclk2_hz = HSI_HZ
         self._gates: dict[tuple[int, int], list[Peripheral]] = {}
         self.voltage_scale: Callable[[], int] = lambda: 1
@@ -122,6 +125,8 @@ class Rcc(Peripheral):
 
     def _ready(self, oscillator: str) -> bool:
         at = self._ready_ps.get(oscillator)
+        if oscillator == "pll" and "pll_from_hse" in self.dead and self.registers[_PLLCFGR] >> 22 & 1:
+            return False
         return oscillator not in self.dead and at is not None and self._time.now_ps >= at
 
     def _switch(self, oscillator: str, on: bool) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..board import VirtualBoard
 from ..motion import Hand, Rotation, Still
-from ..peripherals.rcc import RESET_FLAGS
+from ..peripherals.rcc import CLOCKS, RESET_FLAGS
 from ..sensors.mpu import Mpu
 from .ports import Port
 
@@ -30,6 +30,7 @@ commands, one a line; each is answered by a line that begins with ok or error:
   motion still|hand [SEED]|rotate RATE [X Y Z]
   temperature CELSIUS   die temperature of the microcontroller
   ambient CELSIUS|motion   temperature of the air, or again that of the motion
+  clock hse|pll|pll_from_hse fail|work   it never gets ready, from the next reset on
   boot0 on|off       the BOOT0 pin: the next reset starts the ROM's bootloader instead of the firmware
   status             one line of JSON: time, counters, what the port dropped, accesses that no model answers
   quit               end cleanly
@@ -60,6 +61,7 @@ class Commands:
             "motion": self._motion,
             "temperature": self._temperature,
             "ambient": self._ambient,
+            "clock": self._clock,
             "boot0": self._boot0,
             "status": self._status,
             "quit": self._end,
@@ -154,6 +156,13 @@ class Commands:
 
     def _ambient(self, words: list[str]) -> str:
         self._board.ambient_c = None if words == ["motion"] else float(words[0])
+        return ""
+
+    def _clock(self, words: list[str]) -> str:
+        if len(words) != 2 or words[0] not in CLOCKS or words[1] not in ("fail", "work"):
+            raise CommandError(f"one of {', '.join(CLOCKS)}, and fail or work")
+        dead = self._board.machine.rcc.dead
+        (dead.add if words[1] == "fail" else dead.discard)(words[0])
         return ""
 
     def _boot0(self, words: list[str]) -> str:
