@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from page.fake_bridge import FakeBridge
 from page.waiting import TIMEOUT_MS, until
@@ -31,6 +31,8 @@ CHROMIUM_ARGS = [
 ]
 # the browser itself writes this line for each attempt to reach a bridge that is not there
 ALLOWED = "net::ERR_CONNECTION_REFUSED"
+
+expect.set_options(timeout=TIMEOUT_MS)  # its own five seconds are few on a busy machine
 
 OpenPage: TypeAlias = Callable[..., Page]
 

@@ -24,7 +24,7 @@ def test_the_curves_of_the_real_firmware_move_in_the_browser(browser: Browser, t
     ):
         until(page, f"() => ({SAMPLES})() >= 3000")
         panels = page.locator(".panel")
-        assert panels.count() == 4  # acceleration, angular rate, and two temperatures
+        assert panels.count() == 5  # acceleration, angular rate, two temperatures, and the orientation
         curve = page.locator('.panel[data-stream="imu"][data-unit="m/s^2"] canvas').first
         before = curve.screenshot()
         count = page.evaluate(SAMPLES)

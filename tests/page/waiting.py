@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 30_000
 
 
 def until(page: Page, condition: str, arg: Any = None) -> None:

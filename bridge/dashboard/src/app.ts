@@ -7,9 +7,10 @@ import { Board, freeze, totalRate, type Frozen } from './view/board.ts';
 import { el, setHidden } from './view/dom.ts';
 import { EmptyState } from './view/empty.ts';
 import { FrameClock } from './view/frames.ts';
-import type { Panel, PanelContext } from './view/panel.ts';
+import type { PanelContext } from './view/panel.ts';
 import { loadPreferences, savePreferences } from './view/preferences.ts';
 import { readTheme } from './view/theme.ts';
+import type { Tile } from './view/tile.ts';
 import { TopBar } from './view/topbar.ts';
 
 const TEXT_INTERVAL_S = 0.125;
@@ -89,7 +90,7 @@ export class App {
     return this.#hold !== null;
   }
 
-  get panels(): readonly Panel[] {
+  get panels(): readonly Tile[] {
     return this.#boards.flatMap((board) => board.panels);
   }
 
@@ -165,7 +166,7 @@ export class App {
     }
   }
 
-  #view(board: Board, panel: Panel, now: number): ReturnType<Board['view']> | null {
+  #view(board: Board, panel: Tile, now: number): ReturnType<Board['view']> | null {
     const frozen = this.#hold?.frozen.get(board.device.info.id);
     const edge = frozen?.edge ?? board.device.playhead.at(now);
     if (Number.isNaN(edge)) return null;

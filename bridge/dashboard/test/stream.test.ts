@@ -11,6 +11,7 @@ const INFO: StreamInfo = {
   fields: [{ name: 'v', unit: 'V', fullScale: null }],
   state: '',
   enabled: null,
+  derivedFrom: null,
 };
 const PERIOD_NS = 10_000_000;
 

@@ -24,6 +24,8 @@ export interface StreamInfo {
   readonly state: string;
   /** False where the host has switched it off; null where the bridge does not say. */
   readonly enabled: boolean | null;
+  /** Name of the stream that the bridge computes it from; null for the board's own. */
+  readonly derivedFrom: string | null;
 }
 
 export interface ClockInfo {
@@ -147,6 +149,7 @@ function readStream(value: Body): StreamInfo {
     fields: readFields(value['fields']),
     state: text(value['state']),
     enabled: typeof value['enabled'] === 'boolean' ? value['enabled'] : null,
+    derivedFrom: typeof value['derived_from'] === 'string' ? value['derived_from'] : null,
   };
 }
 

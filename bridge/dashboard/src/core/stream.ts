@@ -58,6 +58,11 @@ export class StreamModel {
     return total;
   }
 
+  /** Whether the bridge computes it from another stream: its losses are that one's. */
+  get derived(): boolean {
+    return this.info.derivedFrom !== null;
+  }
+
   /** An optional sensor that was never found: there is nothing to draw. */
   get absent(): boolean {
     return this.state === 'absent';

@@ -1,3 +1,4 @@
+import { isOrientation } from '../core/attitude.ts';
 import type { ConnectionState } from '../core/connection.ts';
 import { duration, fixed, rate, uncertainty, whole } from '../core/format.ts';
 import { groupByUnit } from '../core/groups.ts';
@@ -5,13 +6,15 @@ import type { SampleRing } from '../core/ring.ts';
 import { numbers as numbersOf } from '../core/protocol.ts';
 import type { DeviceModel } from '../core/store.ts';
 import type { StreamModel } from '../core/stream.ts';
+import { Attitude } from './attitude.ts';
 import { BoardSettings } from './boardsettings.ts';
 import { el, setData, setHidden, setText } from './dom.ts';
 import { FaultNotice } from './fault.ts';
-import { Panel, type PanelContext, type View } from './panel.ts';
+import { Panel, type PanelContext } from './panel.ts';
 import { disclosure } from './setting.ts';
 import { StreamSettings } from './streamsettings.ts';
 import type { Theme } from './theme.ts';
+import type { Tile, View } from './tile.ts';
 
 const STATES: Readonly<Record<string, string>> = { online: 'Online', offline: 'Offline', released: 'Released', replay: 'Replay' };
 const CLOCKS: Readonly<Record<string, string>> = { locked: 'locked', converging: 'converging', unsynced: 'not synchronised' };
@@ -41,7 +44,7 @@ function fitted(device: DeviceModel): readonly StreamModel[] {
 export class Board {
   readonly element: HTMLElement;
   readonly device: DeviceModel;
-  readonly panels: readonly Panel[];
+  readonly panels: readonly Tile[];
   readonly #state = el('span', { class: 'badge' });
   readonly #name = el('h2');
   readonly #identity = el('span', { class: 'identity' });
@@ -62,13 +65,15 @@ export class Board {
     this.#streams = streams;
     const { command } = context.events;
     this.#settings = new BoardSettings(device.info.id, command);
-    this.#streamSettings = streams.map((stream) => new StreamSettings(stream, command));
+    const settingsOf = new Map(streams.filter((stream) => !stream.derived).map((stream) => [stream, new StreamSettings(stream, command)]));
+    this.#streamSettings = [...settingsOf.values()];
     this.#fault = new FaultNotice(device, command);
-    this.panels = streams.flatMap((stream, i) =>
-      groupByUnit(stream.fields).map((group, j) => new Panel(stream, group, context, j === 0 ? this.#streamSettings[i]! : null)),
-    );
-    const wide = this.panels.filter((panel) => panel.group.fields.length > 1);
-    const narrow = this.panels.filter((panel) => panel.group.fields.length === 1);
+    this.panels = streams.flatMap((stream): readonly Tile[] => {
+      if (isOrientation(stream.fields)) return [new Attitude(stream)];
+      return groupByUnit(stream.fields).map((group, i) => new Panel(stream, group, context, i === 0 ? (settingsOf.get(stream) ?? null) : null));
+    });
+    const wide = this.panels.filter((panel) => panel.wide);
+    const narrow = this.panels.filter((panel) => !panel.wide);
     for (const label of FACTS) this.#addFact(label);
     this.#facts.get('Lost')![0].title = 'Samples lost since this page was opened, by cause';
     this.#facts.get('Flash stall')![0].title = 'Longest time that writing the settings stopped the board';
@@ -100,7 +105,7 @@ export class Board {
     return this.device === device && same && this.#structure === structure(device);
   }
 
-  view(panel: Panel, from: number, to: number, frozen: Frozen | undefined): View {
+  view(panel: Tile, from: number, to: number, frozen: Frozen | undefined): View {
     return { from, to, frozen: frozen?.rings.get(panel.stream.info.name) };
   }
 
@@ -136,7 +141,7 @@ export class Board {
   }
 
   #updateFlow(now: number): void {
-    const streams = [...this.device.streams.values()];
+    const streams = [...this.device.streams.values()].filter((stream) => !stream.derived); // their losses are their sources'
     const perSecond = streams.reduce((sum, stream) => sum + stream.rate.read(now), 0);
     this.#fact('Samples', `${whole(perSecond)} /s`);
     const causes = new Map<string, number>();
@@ -211,6 +216,6 @@ function percent(share: number): string {
 /** For the page's title: samples a second over all devices. */
 export function totalRate(devices: Iterable<DeviceModel>, now: number): string {
   let total = 0;
-  for (const device of devices) for (const stream of device.streams.values()) total += stream.rate.read(now);
+  for (const device of devices) for (const stream of device.streams.values()) if (!stream.derived) total += stream.rate.read(now);
   return rate(total);
 }

@@ -13,6 +13,7 @@ import { Readout } from './readout.ts';
 import { disclosure } from './setting.ts';
 import type { StreamSettings } from './streamsettings.ts';
 import { PALETTE_SIZE, type Theme } from './theme.ts';
+import { lastUpTo, type Tile, type View } from './tile.ts';
 import { YLimits } from './ylimits.ts';
 
 /** Seconds without data before the panel says so: so many sample periods, but at least this long. */
@@ -26,20 +27,12 @@ export interface PanelContext {
   readonly events: Pick<PlotEvents, 'zoom' | 'reset'> & { hover(device: string, time: number): void; readonly command: Command };
 }
 
-/** What of the time axis is in view. */
-export interface View {
-  readonly from: number;
-  readonly to: number;
-  /** A copy of the samples while the view is frozen. */
-  readonly frozen: SampleRing | undefined;
-}
-
 /** One plot with its title, its numbers and what there is to say about its sensor. */
-export class Panel {
+export class Panel implements Tile {
   readonly element: HTMLElement;
   readonly stream: StreamModel;
   readonly group: FieldGroup;
-  /** Whether it is on screen; a panel that is scrolled away is not drawn. */
+  readonly wide: boolean;
   visible = true;
   #hover = Number.NaN;
   readonly #context: PanelContext;
@@ -71,7 +64,8 @@ export class Panel {
     const source = stream.info.sensor === '' ? stream.info.name : `${stream.info.name} · ${stream.info.sensor}`;
     const heading = el('h3', {}, group.title, ' ', this.#unit);
     const header = el('header', {}, heading, el('span', { class: 'source' }, source), this.#rate, this.#limits.element);
-    const shape = group.fields.length > 1 ? 'panel wide' : 'panel narrow';
+    this.wide = group.fields.length > 1;
+    const shape = this.wide ? 'panel wide' : 'panel narrow';
     this.element = el('section', { class: shape }, header, el('div', { class: 'plot-frame' }, this.#host, this.#message), this.#readout.element);
     if (settings !== null) {
       header.append(disclosure('Settings', `Settings of ${stream.info.name}`, settings.element, (open) => setData(this.element, 'settings', open ? 'open' : '')));
@@ -173,21 +167,10 @@ export class Panel {
   }
 }
 
-/** Row at or before `time` that is a sample, -1 where there is none. */
-function lastUpTo(ring: SampleRing, time: number): number {
-  let row = Math.min(ring.end - 1, ring.lowerBound(time));
-  while (row >= ring.begin && (ring.time[ring.slot(row)]! > time || isBreak(ring, row))) row--;
-  return row >= ring.begin ? row : -1;
-}
-
 function nearest(ring: SampleRing, time: number): number {
   const after = ring.lowerBound(time);
   const before = after - 1;
   if (after >= ring.end) return before >= ring.begin ? before : -1;
   if (before < ring.begin) return after;
   return time - ring.time[ring.slot(before)]! < ring.time[ring.slot(after)]! - time ? before : after;
-}
-
-function isBreak(ring: SampleRing, row: number): boolean {
-  return ring.values.every((column) => Number.isNaN(column[ring.slot(row)]));
 }
