@@ -37,7 +37,7 @@ class CommandError(BridgeError):
 
     Attributes:
         code: short machine-readable reason as in the WebSocket API: ``bad_request``, ``unknown_device``,
-            ``unknown_stream``, ``refused``, ``timeout``, ``offline``.
+            ``unknown_stream``, ``too_many``, ``refused``, ``timeout``, ``offline``.
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -12,7 +13,7 @@ import numpy.typing as npt
 DeviceState: TypeAlias = Literal["online", "offline", "released", "replay"]
 ClockState: TypeAlias = Literal["unsynced", "converging", "locked"]
 GapCause: TypeAlias = Literal["device", "wire", "host", "subscriber"]
-JsonStream: TypeAlias = Literal["health", "log", "fault"]
+JsonStream: TypeAlias = Literal["health", "log", "fault", "mark"]
 WireArgs: TypeAlias = Mapping[str, float]
 """Arguments of a command by the names and in the units of the wire's table; whole numbers where that says so."""
 WireData: TypeAlias = Mapping[str, Any]
@@ -180,6 +181,18 @@ class Batch:
         """Number of samples in the batch."""
         return int(self.values.shape[1])
 
+    def part(self, start: int, stop: int) -> Batch:
+        """The samples ``start … stop - 1``; those of an irregular batch (``period_ns`` 0) keep its one time."""
+        size = len(self.raw) // self.samples
+        return dataclasses.replace(
+            self,
+            index=self.index + start,
+            time_ns=self.time_ns + start * self.period_ns,
+            values=self.values[:, start:stop],
+            raw=self.raw[start * size : stop * size],
+            nominal=None if self.nominal is None else self.nominal[:, start:stop],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:
@@ -217,6 +230,20 @@ class JsonMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A note that a client has put on the time axis.
+
+    Attributes:
+        device: id of the device that it is about, or ``*``.
+        time_ns: Unix time at which the bridge took it.
+    """
+
+    device: str
+    time_ns: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CommandDone:
     """The one end of a command.
 
@@ -242,4 +269,4 @@ class CommandDone:
         return self.status == "ok"
 
 
-Event: TypeAlias = DeviceChanged | EpochStarted | Batch | Gap | JsonMessage | CommandDone
+Event: TypeAlias = DeviceChanged | EpochStarted | Batch | Gap | JsonMessage | Mark | CommandDone

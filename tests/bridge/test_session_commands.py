@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from bridge.session_helpers import MS, UID, Harness, online
+from telemetry_bridge.errors import CommandError
 from telemetry_bridge.session.commands import PENDING_MAX
 from telemetry_protocol import messages
 
@@ -136,8 +137,9 @@ def test_too_many_commands_at_once_are_refused() -> None:
     harness = online()
     for _ in range(PENDING_MAX):
         harness.session.command("get_health", {}, harness.now_ns)
-    with pytest.raises(ValueError, match="wait for the board already"):
+    with pytest.raises(CommandError, match="wait for the board already") as refused:
         harness.session.command("get_health", {}, harness.now_ns)
+    assert refused.value.code == "too_many"
     harness.pass_ms(2100)
     assert len(harness.ends) == PENDING_MAX
     assert len({end.request for end in harness.ends}) == PENDING_MAX

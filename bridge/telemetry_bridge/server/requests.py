@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
-RequestId: TypeAlias = int | str
+from telemetry_bridge.events import JsonStream
+from telemetry_bridge.server.channels import RATE_HZ_MAX, RATE_HZ_MIN
+from telemetry_bridge.server.wire_format import Format, RequestId
 
-NOT_YET: Final = frozenset({"start_recording", "stop_recording", "mark", "history", "seek", "pause"})
+JSON_STREAMS: Final = frozenset(get_args(JsonStream))
+MARK_CHARACTERS_MAX: Final = 1000
+NOT_YET: Final = frozenset({"start_recording", "stop_recording", "seek", "pause"})
 """Operations of the contract that this version does not have."""
 
 
@@ -26,11 +30,14 @@ class RequestError(Exception):
         self.request = request
 
 
-class Since(msgspec.Struct):
-    """Where a subscriber wants to go on."""
+Index: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
-    epoch: int
-    index: int
+
+class Since(msgspec.Struct):
+    """Where a subscriber wants to go on: the epoch that it was in, and the index that it would have had next."""
+
+    epoch: Index
+    index: Index
 
 
 class Subscribe(msgspec.Struct):
@@ -40,7 +47,7 @@ class Subscribe(msgspec.Struct):
     device: str
     stream: str
     mode: Literal["every", "latest", "envelope"] = "every"
-    format: Literal["binary", "json"] = "binary"
+    format: Format = "binary"
     rate_hz: float | None = None
     calibrated: bool = True
     since: Since | None = None
@@ -81,7 +88,24 @@ class Resume(msgspec.Struct):
     target: str | None = None
 
 
-Request: TypeAlias = Subscribe | Unsubscribe | Command | Release | Resume
+class Mark(msgspec.Struct):
+    """Put a note on the time axis of one device, or of all (``*``)."""
+
+    id: RequestId
+    text: str
+    device: str = "*"
+
+
+class History(msgspec.Struct):
+    """Ask what is kept of the last ``seconds`` of a stream."""
+
+    id: RequestId
+    device: str
+    stream: str
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 1e9
+
+
+Request: TypeAlias = Subscribe | Unsubscribe | Command | Release | Resume | Mark | History
 
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Request]]] = {
     "subscribe": msgspec.json.Decoder(Subscribe),
@@ -89,6 +113,8 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Request]]] = {
     "command": msgspec.json.Decoder(Command),
     "release": msgspec.json.Decoder(Release),
     "resume": msgspec.json.Decoder(Resume),
+    "mark": msgspec.json.Decoder(Mark),
+    "history": msgspec.json.Decoder(History),
 }
 
 
@@ -110,7 +136,7 @@ def parse_request(text: str) -> Request:
         head = _HEAD.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         raise RequestError("bad_request", f"not a JSON object: {error}") from None
-    request = head.id if isinstance(head.id, int | str) and not isinstance(head.id, bool) else None
+    request = head.id if isinstance(head.id, int | float | str) and not isinstance(head.id, bool) else None
     if request is None:
         raise RequestError("bad_request", "a request needs an id: a number or a string")
     if not isinstance(head.op, str):
@@ -122,6 +148,29 @@ def parse_request(text: str) -> Request:
         known = ", ".join(_DECODERS)
         raise RequestError("unknown_op", f"there is no op {head.op[:40]!r}; known: {known}", request)
     try:
-        return decoder.decode(text)
+        decoded = decoder.decode(text)
     except msgspec.ValidationError as error:
         raise RequestError("bad_request", f"{head.op}: {error}", request) from None
+    wrong = _wrong(decoded)
+    if wrong:
+        raise RequestError("bad_request", f"{head.op}: {wrong}", request)
+    return decoded
+
+
+def _wrong(request: Request) -> str:
+    """What types cannot say; empty if it makes sense."""
+    match request:
+        case Subscribe(mode="latest" | "envelope" as mode, stream=stream) if stream not in JSON_STREAMS:
+            if request.since is not None:
+                return f"since resumes each sample, so it needs the mode every, not {mode}"
+            if request.rate_hz is None:
+                return f"the mode {mode} needs a rate_hz"
+            if not RATE_HZ_MIN <= request.rate_hz <= RATE_HZ_MAX:
+                return f"rate_hz {request.rate_hz:g} is out of range: {RATE_HZ_MIN:g} to {RATE_HZ_MAX:g}"
+        case Subscribe(since=Since(), device="*"):
+            return 'since needs one device, not "*"'
+        case Mark(text=text) if not 0 < len(text) <= MARK_CHARACTERS_MAX:
+            return f"the text has {len(text)} characters: 1 to {MARK_CHARACTERS_MAX} are possible"
+        case _:
+            pass
+    return ""

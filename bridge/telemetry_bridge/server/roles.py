@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
-from telemetry_bridge.server.requests import RequestError, RequestId
+from telemetry_bridge.server.requests import RequestError
+from telemetry_bridge.server.wire_format import RequestId
 
 Role: TypeAlias = Literal["viewer", "operator"]
 

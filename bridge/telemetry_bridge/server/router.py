@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
+from telemetry_bridge.config import Limits
 from telemetry_bridge.events import (
     Batch,
     DeviceChanged,
@@ -17,14 +18,19 @@ from telemetry_bridge.events import (
     Gap,
     JsonMessage,
     JsonStream,
+    Mark,
 )
 from telemetry_bridge.hub import Hub
-from telemetry_bridge.server.channels import Channel, Shape
-from telemetry_bridge.server.requests import RequestError, RequestId, Subscribe
-from telemetry_bridge.server.subscriber_queue import Feed, SubscriberQueue
+from telemetry_bridge.server.catch_up import CatchUp
+from telemetry_bridge.server.channels import NOTHING, Channel, Output, Shape, make_channel
+from telemetry_bridge.server.requests import JSON_STREAMS, History, RequestError, Since, Subscribe
+from telemetry_bridge.server.ring import RecentStreams, StreamEvent
+from telemetry_bridge.server.subscriber_queue import Feed
+from telemetry_bridge.server.subscriptions import Subscriber, Subscription, Wildcard, make_feed
 from telemetry_bridge.server.wire_format import (
     Part,
-    binary_prefix,
+    RequestId,
+    batch_parts,
     device_message,
     encode_json,
     error_message,
@@ -33,77 +39,26 @@ from telemetry_bridge.server.wire_format import (
     json_prefix,
 )
 
-JSON_STREAMS: Final = frozenset({"health", "log", "fault"})
-
-
-class Subscriber(Protocol):
-    """One client, as the router sees it."""
-
-    queue: SubscriberQueue
-
-    def flush(self) -> None:
-        """Send what the queue holds, as far as the connection takes it now."""
-
-    def deliver(self, feed: Feed, parts: Iterable[Part]) -> None:
-        """Send samples, or queue them, dropping the oldest, if it cannot take them now."""
-
-    def room(self) -> bool:
-        """Whether it may have one more subscription."""
-
-    def new_sub(self) -> int:
-        """A number for a new subscription."""
-
-
-@dataclass(eq=False, slots=True)
-class Subscription:
-    """One stream of one device for one client.
-
-    Attributes:
-        epoch: epoch that was announced last; None for JSON streams.
-        channel: where its samples come from; None for JSON streams.
-    """
-
-    owner: Subscriber
-    feed: Feed
-    request: RequestId
-    device: str
-    stream: str
-    epoch: int | None = None
-    fields: tuple[FieldInfo, ...] = ()
-    next_index: int | None = None
-    channel: Channel | None = None
-
-    def describe(self) -> dict[str, object]:
-        """As ``subscribed`` and ``subscription_added`` list it."""
-        return {
-            "sub": self.feed.sub,
-            "device": self.device,
-            "stream": self.stream,
-            "epoch": self.epoch,
-            "fields": fields_json(self.fields),
-            "next_index": self.next_index,
-        }
-
-
-@dataclass(eq=False, slots=True)
-class Wildcard:
-    """A subscribe request for every device.
-
-    Attributes:
-        seen: devices that it has been applied to; one that the client unsubscribed does not come back.
-    """
-
-    owner: Subscriber
-    request: Subscribe
-    seen: set[str] = field(default_factory=set)
+_CATCH_UP_STEPS: Final = 64
+"""Entries of the ring that a subscriber is given before the others have their turn: 64 messages take about 1 ms."""
 
 
 class Router:
-    """Keeps the table of subscriptions and puts each event into the right queues."""
+    """Keeps the table of subscriptions and puts each event into the right queues.
 
-    def __init__(self, hub: Hub) -> None:
+    Args:
+        hub: that it is a sink of.
+        limits: how much of each stream is kept for subscribers that come back.
+
+    Attributes:
+        recent: what is kept.
+    """
+
+    def __init__(self, hub: Hub, limits: Limits) -> None:
         self._hub = hub
+        self.recent = RecentStreams(limits.recent_bytes, limits.recent_s)
         self._subscribers: list[Subscriber] = []
+        self._subscriptions: dict[Subscriber, list[Subscription]] = {}
         self._channels: dict[tuple[str, str], dict[Shape, Channel]] = {}
         self._json: dict[tuple[str, str], list[Subscription]] = {}
         self._wildcards: list[Wildcard] = []
@@ -125,9 +80,7 @@ class Router:
 
     def subscriptions(self, subscriber: Subscriber) -> list[Subscription]:
         """All subscriptions of a client."""
-        every = [item for channels in self._channels.values() for c in channels.values() for item in c.subscriptions]
-        every += [item for items in self._json.values() for item in items]
-        return sorted((item for item in every if item.owner is subscriber), key=lambda item: item.feed.sub)
+        return list(self._subscriptions.get(subscriber, ()))
 
     def load(self, subscriber: Subscriber) -> int:
         """How many subscriptions a client has, each request for every device counted as one more."""
@@ -160,6 +113,55 @@ class Router:
                     self.unsubscribe(subscription)
                 raise
             return made
+        self._check(request)
+        return [self._subscribe_one(owner, request, request.device)]
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription; what waits for it is thrown away."""
+        subscription.feed.closed = True
+        owned = self._subscriptions[subscription.owner]
+        owned.remove(subscription)
+        if not owned:
+            del self._subscriptions[subscription.owner]
+        key = subscription.device, subscription.stream
+        channel = subscription.channel
+        if subscription.shape is None:
+            self._json[key].remove(subscription)
+        elif channel is not None:
+            channel.subscriptions.remove(subscription)
+            if not channel.subscriptions:
+                del self._channels[key][channel.shape]
+
+    def end_wildcard(self, wildcard: Wildcard) -> None:
+        """No further device joins this request."""
+        self._wildcards.remove(wildcard)
+
+    def send_latest(self, subscription: Subscription) -> None:
+        """Give a new subscription to ``health`` or ``fault`` the newest there is."""
+        if subscription.shape is None:
+            message = self._hub.latest(subscription.device, cast(JsonStream, subscription.stream))
+            if message is not None:
+                _queue_json(subscription, message, json_message_tail(message))
+
+    def history(self, request: History) -> dict[str, object]:
+        """What is kept of a stream's last seconds, and how to ask for it.
+
+        Raises:
+            RequestError: ``unknown_device``, ``unknown_stream``.
+        """
+        self._check(request)
+        device, stream = request.device, request.stream
+        if stream in JSON_STREAMS:
+            raise RequestError("bad_request", f"nothing is kept of {stream}", request.id)
+        epoch, _, next_index = self._standing(device, stream)
+        oldest = self.recent.ring(device, stream).oldest(request.seconds)
+        index, time_ns = (next_index, None) if oldest is None else (oldest.index, oldest.time_ns)
+        return {
+            "device": device, "stream": stream, "epoch": epoch, "index": index, "time_ns": time_ns,
+            "next_index": next_index,
+        }  # fmt: skip
+
+    def _check(self, request: Subscribe | History) -> None:
         if request.device not in self._hub.devices:
             raise RequestError("unknown_device", f"there is no device {request.device[:80]!r}", request.id)
         if not self._has(request.device, request.stream):
@@ -169,30 +171,6 @@ class Router:
                 f"device {request.device} has no stream {request.stream[:80]!r}; it has: {', '.join(known)}",
                 request.id,
             )
-        return [self._subscribe_one(owner, request, request.device)]
-
-    def unsubscribe(self, subscription: Subscription) -> None:
-        """End a subscription; what waits for it is thrown away."""
-        subscription.feed.closed = True
-        key = subscription.device, subscription.stream
-        channel = subscription.channel
-        if channel is None:
-            self._json[key].remove(subscription)
-            return
-        channel.subscriptions.remove(subscription)
-        if not channel.subscriptions:
-            del self._channels[key][channel.shape]
-
-    def end_wildcard(self, wildcard: Wildcard) -> None:
-        """No further device joins this request."""
-        self._wildcards.remove(wildcard)
-
-    def send_latest(self, subscription: Subscription) -> None:
-        """Give a new subscription to ``health`` or ``fault`` the newest there is."""
-        if subscription.channel is None:
-            message = self._hub.latest(subscription.device, cast(JsonStream, subscription.stream))
-            if message is not None:
-                _queue_json(subscription, message, json_message_tail(message))
 
     def _has(self, device: str, stream: str) -> bool:
         if stream in JSON_STREAMS or self._hub.stream(device, stream) is not None:
@@ -202,26 +180,54 @@ class Router:
     def _subscribe_one(self, owner: Subscriber, request: Subscribe, device: str) -> Subscription:
         if not owner.room():
             raise _too_many(request.id)
-        sub, stream = owner.new_sub(), request.stream
+        stream, since = request.stream, request.since
         if stream in JSON_STREAMS:
+            if since is not None:
+                raise RequestError("bad_request", f"{stream} has no index to resume from: leave since out", request.id)
+            sub = owner.new_sub()
             feed = Feed(sub, partial(json_prefix, stream, sub), text=True)
             subscription = Subscription(owner, feed, request.id, device, stream)
             self._json.setdefault((device, stream), []).append(subscription)
+            self._subscriptions.setdefault(owner, []).append(subscription)
             return subscription
-        prefix: Callable[[int], bytes] = partial(binary_prefix, sub)
-        if request.format == "json":
-            prefix = partial(json_prefix, "data", sub)
-        feed = Feed(sub, prefix, text=request.format == "json")
-        subscription = Subscription(owner, feed, request.id, device, stream)
-        subscription.epoch, subscription.fields, subscription.next_index = self._standing(device, stream)
-        shape = Shape(request.mode, request.rate_hz if request.mode != "every" else None, request.format)
-        channels = self._channels.setdefault((device, stream), {})
+        epoch, fields, index = self._standing(device, stream)
+        if since is not None and since.epoch == epoch and since.index > index:
+            raise RequestError(
+                "bad_request", f"since: index {since.index} is yet to come: {stream} stands at {index}", request.id
+            )
+        shape = Shape(
+            request.mode, None if request.mode == "every" else request.rate_hz, request.format, request.calibrated
+        )
+        feed = make_feed(owner.new_sub(), shape)
+        subscription = Subscription(owner, feed, request.id, device, stream, epoch, fields, index, shape)
+        self._subscriptions.setdefault(owner, []).append(subscription)
+        if since is None:
+            self._join_channel(subscription)
+        else:
+            self._resume(subscription, since)
+        return subscription
+
+    def _join_channel(self, subscription: Subscription) -> None:
+        key, shape = (subscription.device, subscription.stream), subscription.shape
+        assert shape is not None
+        channels = self._channels.setdefault(key, {})
         channel = channels.get(shape)
         if channel is None:
-            channel = channels[shape] = Channel(shape)
+            channel = channels[shape] = make_channel(shape)
+        elif channel.held_index is not None:
+            subscription.next_index = channel.held_index
         channel.subscriptions.append(subscription)
         subscription.channel = channel
-        return subscription
+
+    def _resume(self, subscription: Subscription, since: Since) -> None:
+        """Begin where the client stopped; what it gets first is what it missed."""
+        device, stream = subscription.device, subscription.stream
+        ring = self.recent.ring(device, stream)
+        subscription.behind = CatchUp(device, stream, ring, since.epoch, since.index)
+        subscription.epoch, subscription.next_index = since.epoch, since.index
+        known = ring.epoch(since.epoch)
+        if known is not None and since.epoch != self._standing(device, stream)[0]:
+            subscription.fields = known.fields
 
     def _standing(self, device: str, stream: str) -> tuple[int, tuple[FieldInfo, ...], int]:
         state = self._hub.stream(device, stream)
@@ -233,64 +239,123 @@ class Router:
         fields = info.fields if info is not None and info.epoch == state.epoch.epoch else state.epoch.fields
         return state.epoch.epoch, fields, state.next_index
 
+    # ------------------------------------------------------------- catching up
+
+    def catch_up(self, owner: Subscriber) -> bool:
+        """Give a client some of what its resumed subscriptions missed, as far as it takes it now.
+
+        Returns:
+            whether it should be called again soon; if not, then when the client takes more.
+        """
+        late = [subscription for subscription in self.subscriptions(owner) if subscription.behind is not None]
+        for _ in range(_CATCH_UP_STEPS):
+            if not late or not owner.takes_more():
+                return False
+            if not self._step(late[0]):
+                late.pop(0)
+        return bool(late)
+
+    def _step(self, subscription: Subscription) -> bool:
+        """One step nearer to the present; False if it is reached, or the subscription has ended."""
+        behind = subscription.behind
+        if behind is None or subscription.feed.closed:
+            return False
+        if not behind.done:
+            for event in behind.step():
+                self._give(subscription, event)
+            return True
+        subscription.behind = None
+        state = self._hub.stream(subscription.device, subscription.stream)
+        if state is not None and state.epoch.epoch != subscription.epoch:  # its announcement has left the ring
+            self._announce(subscription, replace(state.epoch, next_index=state.next_index))
+        self._join_channel(subscription)
+        return False
+
+    def _give(self, subscription: Subscription, event: StreamEvent) -> None:
+        owner, shape = subscription.owner, subscription.shape
+        assert shape is not None
+        match event:
+            case Batch():
+                owner.deliver(subscription.feed, batch_parts(event, shape.form, calibrated=shape.calibrated))
+            case Gap():
+                owner.queue.put_gap(subscription.feed, event)
+                owner.flush()
+            case EpochStarted():
+                self._announce(subscription, event)
+
     # ----------------------------------------------------------------- events
 
     def handle(self, event: Event) -> None:
         """Take one event from the hub."""
         match event:
             case Batch():
-                self._batch(event)
+                self.recent.add(event)
+                for channel in self._channels_of(event):
+                    self._deliver(channel, channel.take(event))
             case Gap():
+                self.recent.add(event)
                 self._gap(event)
-            case JsonMessage():
-                self._json_message(event)
             case EpochStarted():
+                self.recent.add(event)
                 self._epoch(event)
+            case JsonMessage():
+                self._note(self._json.get((event.device, event.stream), ()), event)
+            case Mark():
+                self._mark(event)
             case DeviceChanged(device=device):
                 self._device(device)
             case _:
                 pass
 
-    def _channels_of(self, device: str, stream: str) -> tuple[Channel, ...]:
+    def _channels_of(self, event: StreamEvent) -> tuple[Channel, ...]:
         # a copy, because a client that is closed meanwhile takes its channel with it
-        return tuple(self._channels.get((device, stream), {}).values())
+        return tuple(self._channels.get((event.device, event.stream), {}).values())
 
-    def _batch(self, batch: Batch) -> None:
-        for channel in self._channels_of(batch.device, batch.stream):
-            parts = channel.encode(batch)
-            for subscription in tuple(channel.subscriptions):
-                subscription.owner.deliver(subscription.feed, parts)
+    def _deliver(self, channel: Channel, output: Output) -> None:
+        if output is NOTHING:
+            return
+        for subscription in tuple(channel.subscriptions):
+            subscription.feed.skipped += output.skipped
+            if output.parts:
+                subscription.owner.deliver(subscription.feed, output.parts)
 
     def _gap(self, gap: Gap) -> None:
-        for channel in self._channels_of(gap.device, gap.stream):
-            if channel.tells_gaps:
-                for subscription in tuple(channel.subscriptions):
-                    subscription.owner.queue.put_gap(subscription.feed, gap)
-                    subscription.owner.flush()
+        for channel in self._channels_of(gap):
+            self._deliver(channel, channel.cut())
+            for subscription in tuple(channel.subscriptions):
+                subscription.owner.queue.put_gap(subscription.feed, gap)
+                subscription.owner.flush()
 
-    def _json_message(self, message: JsonMessage) -> None:
-        subscriptions = self._json.get((message.device, message.stream))
+    def _epoch(self, event: EpochStarted) -> None:
+        for channel in self._channels_of(event):
+            self._deliver(channel, channel.restart())
+            for subscription in tuple(channel.subscriptions):
+                if (subscription.epoch, subscription.fields) != (event.epoch, event.fields):
+                    self._announce(subscription, event)
+
+    def _announce(self, subscription: Subscription, event: EpochStarted) -> None:
+        subscription.epoch, subscription.fields = event.epoch, event.fields
+        body = {
+            "op": "epoch",
+            "sub": subscription.feed.sub,
+            "epoch": event.epoch,
+            "boot_id": event.boot_id,
+            "fields": fields_json(event.fields),
+            "next_index": event.next_index,
+        }
+        subscription.owner.queue.put_control(encode_json(body), feed=subscription.feed)
+        subscription.owner.flush()
+
+    def _mark(self, mark: Mark) -> None:
+        message = JsonMessage(mark.device, "mark", mark.time_ns, {"text": mark.text})
+        for device in self._hub.devices if mark.device == "*" else (mark.device,):
+            self._note(self._json.get((device, "mark"), ()), message)
+
+    def _note(self, subscriptions: Sequence[Subscription], message: JsonMessage) -> None:
         if subscriptions:
             tail = json_message_tail(message)
             for subscription in tuple(subscriptions):
                 _queue_json(subscription, message, tail)
-                subscription.owner.flush()
-
-    def _epoch(self, event: EpochStarted) -> None:
-        for channel in self._channels_of(event.device, event.stream):
-            for subscription in tuple(channel.subscriptions):
-                if (subscription.epoch, subscription.fields) == (event.epoch, event.fields):
-                    continue
-                subscription.epoch, subscription.fields = event.epoch, event.fields
-                body = {
-                    "op": "epoch",
-                    "sub": subscription.feed.sub,
-                    "epoch": event.epoch,
-                    "boot_id": event.boot_id,
-                    "fields": fields_json(event.fields),
-                    "next_index": event.next_index,
-                }
-                subscription.owner.queue.put_control(encode_json(body), feed=subscription.feed)
                 subscription.owner.flush()
 
     def _device(self, device: DeviceInfo) -> None:
@@ -298,10 +363,19 @@ class Router:
         for subscriber in tuple(self._subscribers):
             subscriber.queue.put_control(message, key=("device", device.id))
             subscriber.flush()
+        self._rest(device)
         for wildcard in tuple(self._wildcards):
             if device.id not in wildcard.seen and self._has(device.id, wildcard.request.stream):
                 wildcard.seen.add(device.id)
                 self._join(wildcard, device.id)
+
+    def _rest(self, device: DeviceInfo) -> None:
+        """What the channels of streams that pause still hold goes out now."""
+        gone = device.state in {"offline", "released"}
+        for stream in device.streams:
+            if gone or not stream.enabled or stream.state != "streaming":
+                for channel in tuple(self._channels.get((device.id, stream.name), {}).values()):
+                    self._deliver(channel, channel.rest())
 
     def _join(self, wildcard: Wildcard, device: str) -> None:
         owner, request = wildcard.owner, wildcard.request

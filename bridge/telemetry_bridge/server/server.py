@@ -63,7 +63,7 @@ class Server:
         self._allowed_origins = config.allowed_origins
         self._limits = limits or Limits()
         self._gatekeeper = Gatekeeper(self._host, config.port, self._allowed_origins)
-        self._router = Router(hub)
+        self._router = Router(hub, self._limits)
         self._connections: set[Connection] = set()
         self._server: WebSocketServer | None = None
         self._started_ns = 0

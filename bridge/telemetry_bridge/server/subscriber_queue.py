@@ -36,23 +36,38 @@ class Feed:
         sub: number of the subscription within its connection.
         prefix: makes the start of a message of this subscription from its ``seq``.
         text: whether its messages are text.
+        newest_only: data that waits is replaced by newer data.
 
     Attributes:
         closed: set when the client unsubscribes; what still waits is thrown away.
         sent: samples taken out of the queue to be sent.
-        dropped: samples dropped by the queue.
+        dropped: samples dropped by the queue, which a gap of cause ``subscriber`` names.
+        skipped: samples left out on purpose, because a newer one goes out (mode ``latest``).
+        lost: samples that gaps of a known length named, by cause; ``dropped`` is not in it.
+        waiting: samples in the queue.
+
+    All samples of the stream since the subscription began are ``sent + dropped + skipped + waiting``, those that
+    ``lost`` counts, and those that the subscription's channel still holds.
     """
 
-    __slots__ = ("closed", "dropped", "head_gap", "open_gap", "prefix", "sent", "seq", "sub", "text")
+    __slots__ = (
+        "closed", "dropped", "head_gap", "lost", "newest_only", "open_gap", "prefix", "sent", "seq", "skipped", "sub",
+        "text", "waiting", "waiting_data",
+    )  # fmt: skip
 
-    def __init__(self, sub: int, prefix: Callable[[int], bytes], *, text: bool) -> None:
+    def __init__(self, sub: int, prefix: Callable[[int], bytes], *, text: bool, newest_only: bool = False) -> None:
         self.sub = sub
         self.prefix = prefix
         self.text = text
+        self.newest_only = newest_only
         self.seq = 0
         self.closed = False
         self.sent = 0
         self.dropped = 0
+        self.skipped = 0
+        self.lost: dict[GapCause, int] = {}
+        self.waiting = 0
+        self.waiting_data: _Data | None = None
         self.head_gap: _Gap | None = None
         self.open_gap: _Gap | None = None
 
@@ -142,10 +157,25 @@ class SubscriberQueue:
     def put_data(self, feed: Feed, part: Part) -> None:
         """Queue a message of samples (or a log line), dropping the oldest data if there is no room."""
         feed.open_gap = None
-        self._put(_Data(feed, part, feed.next_seq()))
+        feed.waiting += part.samples
+        item, stale = _Data(feed, part, feed.next_seq()), feed.waiting_data
+        if not feed.newest_only:
+            self._put(item)
+        elif stale is None:
+            feed.waiting_data = item
+            self._put(item)
+        else:  # nothing of this subscription stands behind it: the newer one may take its place
+            feed.waiting -= stale.part.samples
+            feed.skipped += stale.part.samples
+            self.bytes += item.size - stale.size
+            stale.part, stale.seq, stale.size = item.part, item.seq, item.size
+            self._make_room()
 
     def put_gap(self, feed: Feed, gap: Gap) -> None:
         """Queue a gap that came from the stream itself."""
+        feed.waiting_data = None
+        if gap.count is not None:
+            feed.lost[gap.cause] = feed.lost.get(gap.cause, 0) + gap.count
         if feed.open_gap is not None and feed.open_gap.extend(gap.epoch, gap.index, gap.count, gap.cause):
             feed.open_gap.estimated |= gap.estimated
             return
@@ -172,7 +202,7 @@ class SubscriberQueue:
         if key is not None:
             self._keyed[key] = item
         if feed is not None:
-            feed.open_gap = None
+            feed.open_gap = feed.waiting_data = None
         self._put(item)
 
     def pop(self) -> Message | None:
@@ -205,7 +235,10 @@ class SubscriberQueue:
 
     def _drop(self, item: _Data) -> None:
         feed, part = item.feed, item.part
-        if feed.closed:
+        if feed.waiting_data is item:
+            feed.waiting_data = None
+        feed.waiting -= part.samples
+        if feed.closed or not part.samples:
             return
         feed.dropped += part.samples
         gap = feed.head_gap
@@ -244,6 +277,9 @@ class SubscriberQueue:
             if feed.closed:
                 return None
             return Message(gap_message(feed.sub, item.index, item.count, item.estimated, item.cause), True)
+        if feed.waiting_data is item:
+            feed.waiting_data = None
+        feed.waiting -= item.part.samples
         if feed.closed:
             return None
         return Message(feed.message(item.part, item.seq), feed.text)

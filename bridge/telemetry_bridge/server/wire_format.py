@@ -7,18 +7,24 @@ of the same format shares, so a batch is encoded once however many read it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from telemetry_bridge.events import Batch, DeviceInfo, FieldInfo, GapCause, JsonMessage
 
+RequestId: TypeAlias = int | float | str
+"""What a client calls a request: a number or a string."""
 Format: TypeAlias = Literal["binary", "json"]
+Values: TypeAlias = npt.NDArray[np.float32]
 
 API_VERSION = 1
 KIND_SAMPLES = 1
+KIND_ENVELOPE = 2
 BATCH_VERSION = 1
 PERIOD_NS_MAX = 2**32 - 1
 SAMPLES_MAX = 2**16 - 1
@@ -39,7 +45,8 @@ class Part:
     Attributes:
         epoch: epoch of ``index``; 0 for logs and faults, which have none.
         index: index of the first sample.
-        samples: number of samples.
+        samples: number of the sensor's samples that it stands for; in an envelope more than the message has rows, or
+            none where all its intervals are empty.
         tail: all bytes after ``sub`` and ``seq``.
     """
 
@@ -49,9 +56,9 @@ class Part:
     tail: bytes
 
 
-def binary_prefix(sub: int, seq: int) -> bytes:
+def binary_prefix(sub: int, seq: int, *, kind: int = KIND_SAMPLES) -> bytes:
     """``u8 kind, u8 version, u16 sub, u32 seq``: the part of a binary batch that differs between subscribers."""
-    return _PREFIX.pack(KIND_SAMPLES, BATCH_VERSION, sub, seq)
+    return _PREFIX.pack(kind, BATCH_VERSION, sub, seq)
 
 
 def json_prefix(op: str, sub: int, seq: int) -> bytes:
@@ -59,58 +66,45 @@ def json_prefix(op: str, sub: int, seq: int) -> bytes:
     return b'{"op":"%s","sub":%d,"seq":%d,' % (op.encode(), sub, seq)
 
 
-def batch_parts(batch: Batch, form: Format) -> tuple[Part, ...]:
+def batch_parts(batch: Batch, form: Format, *, calibrated: bool = True) -> tuple[Part, ...]:
     """Encode a batch: one part, or several where one message cannot say it.
 
     ``period_ns`` has 32 bits, so samples more than 4.29 s apart go out one by one with ``period_ns`` 0, and so do
     irregular ones (period 0), whose one known time is the batch's.
     """
-    encode = _binary_tail if form == "binary" else _json_tail
-    return tuple(Part(batch.epoch, piece.index, piece.samples, encode(piece)) for piece in _pieces(batch))
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    index: int
-    time_ns: int
-    period_ns: int
-    samples: int
-    batch: Batch
-    start: int
-
-
-def _pieces(batch: Batch) -> Iterator[_Piece]:
+    values = batch.values if calibrated or batch.nominal is None else batch.nominal
     period, samples = batch.period_ns, batch.samples
     regular = 0 < period <= PERIOD_NS_MAX
-    if regular or samples == 1:
-        step, told = SAMPLES_MAX, period if regular else 0
-    else:
-        step, told = 1, 0
+    told = period if regular else 0
+    step = SAMPLES_MAX if regular or samples == 1 else 1
+    encode = block_encoder(form)
+    parts = []
     for start in range(0, samples, step):
-        yield _Piece(
-            batch.index + start, batch.time_ns + start * period, told, min(step, samples - start), batch, start
-        )
+        index, time_ns = batch.index + start, batch.time_ns + start * period
+        block = values[:, start : start + step]
+        tail = encode(index, time_ns, told, block, block.shape[0])
+        parts.append(Part(batch.epoch, index, block.shape[1], tail))
+    return tuple(parts)
 
 
-def _binary_tail(piece: _Piece) -> bytes:
-    values = piece.batch.values[:, piece.start : piece.start + piece.samples].astype("<f4", copy=False)
-    header = _TAIL.pack(piece.index, piece.time_ns, piece.period_ns, piece.samples, values.shape[0])
-    return header + values.tobytes()
+def block_encoder(form: Format) -> Callable[[int, int, int, Values, int], bytes]:
+    """What makes the tail of a data message of index, time_ns, period_ns, ``float32[columns, samples]`` and fields."""
+    return _binary_tail if form == "binary" else _json_tail
 
 
-def _json_tail(piece: _Piece) -> bytes:
-    values = piece.batch.values[:, piece.start : piece.start + piece.samples]
-    body = {
-        "index": piece.index,
-        "time_ns": piece.time_ns,
-        "period_ns": piece.period_ns,
-        "values": values.tolist(),
-    }
+def _binary_tail(index: int, time_ns: int, period_ns: int, block: Values, fields: int) -> bytes:
+    header = _TAIL.pack(index, time_ns, period_ns, block.shape[1], fields)
+    return header + block.astype("<f4", copy=False).tobytes()
+
+
+def _json_tail(index: int, time_ns: int, period_ns: int, block: Values, fields: int) -> bytes:
+    del fields  # the columns can be counted
+    body = {"index": index, "time_ns": time_ns, "period_ns": period_ns, "values": block.tolist()}
     return encode_json(body)[1:]
 
 
 def json_message_tail(message: JsonMessage) -> bytes:
-    """Tail of a ``health``, ``log`` or ``fault`` message."""
+    """Tail of a ``health``, ``log``, ``fault`` or ``mark`` message."""
     return encode_json({"device": message.device, "time_ns": message.time_ns, "data": message.body})[1:]
 
 
@@ -135,7 +129,7 @@ def device_json(device: DeviceInfo) -> dict[str, object]:
             "rate_hz": stream.rate_hz,
             "measured_rate_hz": stream.measured_rate_hz,
             "fields": fields_json(stream.fields),
-            "calibration": None,
+            "calibration": None if stream.calibration is None else {"id": stream.calibration},
             "state": stream.state,
             "epoch": stream.epoch,
             "group_delay_us": stream.group_delay_us,
@@ -168,17 +162,17 @@ def device_message(device: DeviceInfo) -> bytes:
     return encode_json({"op": "device", "device": device_json(device)})
 
 
-def error_message(request: int | str | None, code: str, text: str) -> bytes:
+def error_message(request: RequestId | None, code: str, text: str) -> bytes:
     """Something a client sent was not carried out."""
     return encode_json({"op": "error", "id": request, "code": code, "message": text})
 
 
-def answer(op: str, request: int | str, **rest: object) -> bytes:
+def answer(op: str, request: RequestId, **rest: object) -> bytes:
     """The one good answer to a request."""
     return encode_json({"op": op, "id": request, **rest})
 
 
-def result_message(request: int | str, data: Mapping[str, object], *, code: str = "", text: str = "") -> bytes:
+def result_message(request: RequestId, data: Mapping[str, object], *, code: str = "", text: str = "") -> bytes:
     """How a board answered a command; with a code it refused."""
     body: dict[str, object] = {"op": "result", "id": request, "ok": not code}
     if code:

@@ -16,12 +16,13 @@ from websockets.protocol import State
 
 from telemetry_bridge.config import Limits
 from telemetry_bridge.errors import BridgeError, CommandError
-from telemetry_bridge.events import DeviceInfo, WireArgs
+from telemetry_bridge.events import DeviceInfo, Mark, WireArgs
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.ports import Holder
 from telemetry_bridge.server.commands import refusal_text, result_data, to_wire
 from telemetry_bridge.server.requests import (
     Command,
+    History,
     Release,
     RequestError,
     Resume,
@@ -29,6 +30,7 @@ from telemetry_bridge.server.requests import (
     Unsubscribe,
     parse_request,
 )
+from telemetry_bridge.server.requests import Mark as MarkRequest
 from telemetry_bridge.server.roles import LOCAL, Identity, require_operator
 from telemetry_bridge.server.router import Router
 from telemetry_bridge.server.subscriber_queue import Feed, SubscriberQueue
@@ -156,6 +158,7 @@ class Client:
         self._leased: list[Holder] = []
         self._stall: asyncio.TimerHandle | None = None
         self._stall_size = 0
+        self._catching_up: asyncio.Handle | None = None
         self.identity: Identity = connection.identity
         connection.client = self
         welcome = {
@@ -198,6 +201,8 @@ class Client:
         self._router.remove(self)
         if self._stall is not None:
             self._stall.cancel()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
         for task in self._commands:
             task.cancel()
         for holder in self._leased:
@@ -257,6 +262,17 @@ class Client:
             self._stall.cancel()
             self._stall = None
         self.flush()
+        self._catch_up()
+
+    def takes_more(self) -> bool:
+        """Whether what is delivered now goes out at once."""
+        return self._closing is None and not self._connection.paused and not self.queue
+
+    def _catch_up(self) -> None:
+        """Go on with what resumed subscriptions missed, a little at a time, so that the others have their turn."""
+        self._catching_up = None
+        if self._router.catch_up(self):
+            self._catching_up = self._connection.loop.call_soon(self._catch_up)
 
     def _watch(self) -> None:
         if self._stall is not None:
@@ -320,6 +336,11 @@ class Client:
                 case Resume():
                     require_operator(self, request)
                     self._resume(request, self._holders(request))
+                case MarkRequest():
+                    require_operator(self, request)
+                    self._mark(request)
+                case History():
+                    self._history(request)
         except RequestError as error:
             self._say(error_message(error.request, error.code, str(error)))
 
@@ -328,17 +349,12 @@ class Client:
         self.flush()
 
     def _subscribe(self, request: Subscribe) -> None:
-        if request.since is not None:
-            if request.device == "*":
-                raise RequestError("bad_request", 'since needs one device, not "*"', request.id)
-            raise RequestError("unsupported", "this version of the bridge cannot resume with since", request.id)
-        if request.mode != "every":
-            raise RequestError("unsupported", f"this version of the bridge has no mode {request.mode}", request.id)
         made = self._router.subscribe(self, request)
         self._say(answer("subscribed", request.id, subscriptions=[item.describe() for item in made]))
         for subscription in made:
             self._router.send_latest(subscription)
         self.flush()
+        self._catch_up()
 
     def _unsubscribe(self, request: Unsubscribe) -> None:
         if (request.sub is None) == (request.request is None):
@@ -361,6 +377,16 @@ class Client:
         for wildcard in wildcards:
             self._router.end_wildcard(wildcard)
         self._say(answer("ok", request.id))
+
+    def _mark(self, request: MarkRequest) -> None:
+        if request.device != "*" and request.device not in self._hub.devices:
+            raise RequestError("unknown_device", f"there is no device {request.device[:80]!r}", request.id)
+        mark = Mark(request.device, time.time_ns(), request.text)
+        self._hub.publish(mark)
+        self._say(answer("ok", request.id, time_ns=mark.time_ns))
+
+    def _history(self, request: History) -> None:
+        self._say(answer("history", request.id, **self._router.history(request)))
 
     def _command(self, request: Command) -> None:
         if len(self._commands) >= self._limits.commands:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from telemetry_bridge.errors import CommandError
 from telemetry_bridge.events import WireArgs, WireData
 from telemetry_bridge.session.line import Transmitter
 from telemetry_bridge.session.refusals import explain
@@ -69,10 +70,11 @@ class Commands:
         """Send a command and expect its answer; the request id.
 
         Raises:
-            ValueError: no such command, arguments that do not fit, or too many commands waiting. One line.
+            ValueError: no such command, or arguments that do not fit. One line.
+            CommandError: ``too_many`` commands wait.
         """
         if len(self._pending) >= PENDING_MAX:
-            raise ValueError(f"{name}: {PENDING_MAX} commands wait for the board already")
+            raise CommandError("too_many", f"{name}: {PENDING_MAX} commands wait for the board already")
         request, payload, _ = self.send_once(name, args)
         pending = self._pending[request] = _Pending(name, payload, now_ns, args)
         pending.due_ns += pending.patience_ns

@@ -285,7 +285,8 @@ class Session:
             request id; exactly one :class:`~telemetry_bridge.events.CommandDone` with it will come.
 
         Raises:
-            ValueError: no such command, arguments that do not fit it, or too many waiting. One line.
+            ValueError: no such command, or arguments that do not fit it. One line.
+            CommandError: ``too_many`` commands wait.
         """
         return self._commands.send(name, args, now_ns)
 
