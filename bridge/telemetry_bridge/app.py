@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from telemetry_bridge.calibration import Calibrator, Store
 from telemetry_bridge.config import Config
 from telemetry_bridge.derived import Deriver, installed
 from telemetry_bridge.errors import LinkError
@@ -23,9 +25,12 @@ SOURCES: Mapping[str, SourceFactory] = {"sim": SimulatedDevice.from_parameters}
 _log = logging.getLogger(__name__)
 
 
-def stages(config: Config) -> Sequence[Stage]:
+def stages(config: Config, calibrations: Store) -> Sequence[Stage]:
     """What a new line's events pass through on their way to the hub, in this order."""
-    return (Deriver(installed(config.derived.streams)),)
+    return (
+        Calibrator(calibrations),
+        Deriver(installed(config.derived.streams)),
+    )
 
 
 class Bridge:
@@ -39,8 +44,16 @@ class Bridge:
     def __init__(self, config: Config, *, serve: bool = True) -> None:
         self.hub = Hub()
         owners: dict[str, Line] = {}
+        folder = config.calibration.folder
+        calibrations = Store(None if folder is None else Path(folder))
         self._lines = [
-            Line(create(line.uri, sources=SOURCES), self.hub, owners, line.baud or config.baud, stages(config))
+            Line(
+                create(line.uri, sources=SOURCES),
+                self.hub,
+                owners,
+                line.baud or config.baud,
+                stages(config, calibrations),
+            )
             for line in config.lines
         ]
         for line in self._lines:

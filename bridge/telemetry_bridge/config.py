@@ -107,7 +107,7 @@ class CalibrationConfig(Section, frozen=True):
     """Where calibrations are kept.
 
     Attributes:
-        folder: of the calibration files; not set: telemetry-bridge/calibration in the user's data folder
+        folder: of the calibration files; not set: telemetry-bridge/calibrations in the user's data folder
     """
 
     folder: Folder | None = None

@@ -51,3 +51,7 @@ class FlashError(BridgeError):
 
 class ConfigError(BridgeError):
     """The configuration file cannot be read, or holds what nobody understands."""
+
+
+class CalibrationError(BridgeError):
+    """A calibration cannot be computed, read or kept: too few poses, moving data, a broken file."""
