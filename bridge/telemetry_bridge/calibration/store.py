@@ -94,8 +94,8 @@ class Store:
 
     def path_of(self, calibration: Calibration) -> Path:
         """Where a calibration is kept; other files about it have the same stem."""
-        name = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{calibration.device}_{calibration.stream}".replace("_", "."))
-        return self.folder / f"{name}_{calibration.id}.toml"
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{calibration.device}_{calibration.stream}_{calibration.id}")
+        return self.folder / f"{name}.toml"
 
     def save(self, calibration: Calibration) -> tuple[Calibration, Path]:
         """Keep a calibration; it is in force from now on.
