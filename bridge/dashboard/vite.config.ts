@@ -29,6 +29,6 @@ export default defineConfig({
   server: {
     port: 5173,
     strictPort: true,
-    proxy: { '/ws': { target: 'ws://127.0.0.1:8765', ws: true } },
+    proxy: { '/ws': { target: 'ws://127.0.0.1:8765', ws: true }, '/ticket': 'http://127.0.0.1:8765' },
   },
 });

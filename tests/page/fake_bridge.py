@@ -347,6 +347,9 @@ class FakeBridge:
     def _serve_file(self, _: ServerConnection, request: Request) -> Response | None:
         if request.path == "/ws":
             return None
+        if request.path == "/ticket":
+            body = b'{"ticket":null,"role":"operator","expires_s":30}'
+            return Response(200, "OK", Headers([("Content-Length", str(len(body))), ("Connection", "close")]), body)
         name = "index.html" if request.path == "/" else request.path.removeprefix("/")
         file = (STATIC / name).resolve()
         if not file.is_relative_to(STATIC) or not file.is_file():

@@ -1,3 +1,4 @@
+import { Access } from './core/access.ts';
 import { Commands, counter } from './core/commands.ts';
 import { Connection, type ConnectionState } from './core/connection.ts';
 import { duration } from './core/format.ts';
@@ -9,6 +10,7 @@ import { EmptyState } from './view/empty.ts';
 import { FrameClock } from './view/frames.ts';
 import type { PanelContext } from './view/panel.ts';
 import { loadPreferences, savePreferences } from './view/preferences.ts';
+import { SignIn } from './view/signin.ts';
 import { readTheme } from './view/theme.ts';
 import type { Tile } from './view/tile.ts';
 import { TopBar } from './view/topbar.ts';
@@ -30,6 +32,7 @@ export class App {
   readonly #root: HTMLElement;
   readonly #boardsElement = el('main', { class: 'boards' });
   readonly #empty = new EmptyState();
+  readonly #signIn = new SignIn((token) => this.#connection.signIn(token));
   readonly #topbar: TopBar;
   readonly #connection: Connection;
   readonly #subscriber: Subscriber;
@@ -66,10 +69,11 @@ export class App {
       preferences: () => this.#preferencesChanged(),
       togglePause: () => this.togglePause(),
       toggleFullScreen: () => void this.#toggleFullScreen(),
+      signOut: () => this.#connection.signIn(null),
       retry: () => this.#connection.retryNow(),
       select: (device) => this.#select(device),
     });
-    this.#connection = new Connection(url, {
+    this.#connection = new Connection(url, new Access(sessionStorage), {
       state: (state) => this.#connectionChanged(state),
       message: (message) => {
         this.store.apply(message);
@@ -95,7 +99,7 @@ export class App {
   }
 
   start(): void {
-    this.#root.append(this.#topbar.element, this.#topbar.banner, this.#empty.element, this.#boardsElement);
+    this.#root.append(this.#topbar.element, this.#topbar.banner, this.#signIn.element, this.#empty.element, this.#boardsElement);
     document.addEventListener('keydown', (event) => this.#key(event));
     document.addEventListener('visibilitychange', () => this.#refresh());
     window.addEventListener('online', () => this.#connection.retryNow());
@@ -119,12 +123,14 @@ export class App {
   }
 
   #connectionChanged(state: ConnectionState): void {
-    if (state.kind === 'waiting') {
+    if (state.kind === 'waiting' || state.kind === 'denied') {
       this.store.disconnected();
       this.#commands.disconnected();
     }
     if (state.kind === 'open') this.#wasOpen = true;
-    this.#topbar.showConnection(state, this.#wasOpen && this.store.devices.size > 0);
+    if (state.kind === 'denied') this.#signIn.show(state.reason);
+    else if (state.kind !== 'connecting') this.#signIn.hide();
+    this.#topbar.showConnection(state, this.#wasOpen && this.store.devices.size > 0, this.#connection.signedIn);
     this.#nextText = 0;
   }
 
@@ -184,8 +190,9 @@ export class App {
   #updateText(now: number): void {
     const { devices } = this.store;
     this.#empty.show(this.#connection.state.kind === 'open');
-    setHidden(this.#empty.element, devices.size > 0);
-    setHidden(this.#boardsElement, devices.size === 0);
+    const asking = !this.#signIn.element.hidden;
+    setHidden(this.#empty.element, asking || devices.size > 0);
+    setHidden(this.#boardsElement, asking || devices.size === 0);
     this.#topbar.showCountdown(this.#connection.state);
     if (this.#hold !== null) {
       this.#topbar.showPause(true, this.#hold.zoom === null ? duration(now - this.#hold.since) : 'zoomed');
@@ -196,6 +203,7 @@ export class App {
   }
 
   #title(now: number): string {
+    if (this.#connection.state.kind === 'denied') return 'Sign in · Telemetry Bridge';
     if (this.#connection.state.kind !== 'open') return 'Disconnected · Telemetry Bridge';
     if (this.store.devices.size === 0) return 'Telemetry Bridge';
     return `${this.#hold === null ? '' : 'Paused · '}${totalRate(this.store.devices.values(), now)} /s · Telemetry Bridge`;
@@ -277,7 +285,7 @@ export class App {
   #key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const target = event.target instanceof HTMLElement ? event.target : null;
-    if (target?.matches('input[type=number], .settings select, .settings input')) return;
+    if (target?.matches('input[type=number], input[type=password], .settings select, .settings input')) return;
     // a button that was reached by keyboard keeps its own space bar
     if (event.key === ' ' && !target?.matches('button:focus-visible')) {
       event.preventDefault();

@@ -2,6 +2,7 @@ import type { App } from './app.ts';
 
 export interface Inspection {
   readonly connection: string;
+  readonly role: string | null;
   readonly paused: boolean;
   readonly frames: ReturnType<App['frames']['statistics']>;
   readonly streams: readonly {
@@ -22,6 +23,7 @@ export function inspect(app: App): Inspection {
   const streams = [...app.store.devices.values()].flatMap((device) => [...device.streams.values()]);
   return {
     connection: app.connection.kind,
+    role: app.connection.kind === 'open' ? app.connection.role : null,
     paused: app.paused,
     frames: app.frames.statistics(),
     streams: streams.map((stream) => ({

@@ -1,5 +1,6 @@
 import './style.css';
 import './settings.css';
+import './signin.css';
 import { App } from './app.ts';
 import { inspect, type Inspection } from './inspect.ts';
 

@@ -1,3 +1,4 @@
+import type { Access, Entry } from './access.ts';
 import { Backoff } from './backoff.ts';
 import type { Batch, ServerMessage } from './protocol.ts';
 import { SUBPROTOCOL, decodeBatch, parseMessage } from './protocol.ts';
@@ -8,6 +9,8 @@ const WELCOME_TIMEOUT = 5;
 export type ConnectionState =
   | { readonly kind: 'connecting'; readonly attempts: number }
   | { readonly kind: 'open'; readonly server: string; readonly version: string; readonly role: string }
+  /** The bridge wants a token, or another one; `reason` is empty where none has been shown. */
+  | { readonly kind: 'denied'; readonly reason: string }
   /** `retryAt`: `performance.now()` in ms of the next attempt. */
   | { readonly kind: 'waiting'; readonly retryAt: number; readonly reason: string };
 
@@ -21,26 +24,40 @@ export interface ConnectionEvents {
 export class Connection {
   state: ConnectionState = { kind: 'connecting', attempts: 0 };
   readonly #url: string;
+  readonly #access: Access;
   readonly #events: ConnectionEvents;
   readonly #backoff = new Backoff();
   #socket: WebSocket | null = null;
+  /** Ends what is under way: the exchange of the token, and whatever the socket still says. */
+  #attempt = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #lostOnce = false;
 
-  constructor(url: string, events: ConnectionEvents) {
+  constructor(url: string, access: Access, events: ConnectionEvents) {
     this.#url = url;
+    this.#access = access;
     this.#events = events;
   }
 
   open(): void {
-    clearTimeout(this.#timer);
-    const socket = new WebSocket(this.#url, SUBPROTOCOL);
-    socket.binaryType = 'arraybuffer';
-    this.#socket = socket;
+    this.#abandon();
+    const attempt = (this.#attempt = new AbortController());
+    this.#timer = setTimeout(() => this.#retryLater('The bridge does not answer'), 1000 * WELCOME_TIMEOUT);
     this.#enter({ kind: 'connecting', attempts: this.#backoff.attempts });
-    this.#timer = setTimeout(() => this.#give(socket, 'The bridge does not answer'), 1000 * WELCOME_TIMEOUT);
-    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => this.#receive(event.data);
-    socket.onclose = (event) => this.#give(socket, closeReason(event, this.#lostOnce));
+    void this.#access.enter(attempt.signal).then((entry) => {
+      if (!attempt.signal.aborted) this.#entered(entry);
+    });
+  }
+
+  /** Whether a token is in use. */
+  get signedIn(): boolean {
+    return this.#access.hasToken;
+  }
+
+  /** Goes on with this token; null: without any. */
+  signIn(token: string | null): void {
+    this.#access.use(token);
+    this.open();
   }
 
   /** Tries at once where it would have waited. */
@@ -72,13 +89,32 @@ export class Connection {
     this.#events.message(message);
   }
 
-  /** Gives a socket up, whether it closed by itself or is closed here. */
-  #give(socket: WebSocket, reason: string): void {
-    if (socket !== this.#socket) return;
+  #entered(entry: Entry): void {
+    if (entry.kind === 'failed') return this.#retryLater(entry.reason);
+    if (entry.kind === 'denied') {
+      this.#abandon();
+      return this.#enter({ kind: 'denied', reason: entry.reason });
+    }
+    const socket = new WebSocket(this.#url, entry.ticket === null ? [SUBPROTOCOL] : [SUBPROTOCOL, entry.ticket]);
+    socket.binaryType = 'arraybuffer';
+    this.#socket = socket;
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => this.#receive(event.data);
+    socket.onclose = (event) => this.#retryLater(closeReason(event, this.#lostOnce));
+  }
+
+  /** Gives up what is under way, whether it ended by itself or is ended here. */
+  #abandon(): void {
+    this.#attempt.abort();
+    clearTimeout(this.#timer);
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket === null) return;
     socket.onmessage = socket.onclose = null;
     socket.close();
-    this.#socket = null;
-    clearTimeout(this.#timer);
+  }
+
+  #retryLater(reason: string): void {
+    this.#abandon();
     const pause = 1000 * this.#backoff.next();
     this.#timer = setTimeout(() => this.open(), pause);
     this.#enter({ kind: 'waiting', retryAt: performance.now() + pause, reason });

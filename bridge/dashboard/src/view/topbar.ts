@@ -7,6 +7,7 @@ export interface TopBarEvents {
   preferences(): void;
   togglePause(): void;
   toggleFullScreen(): void;
+  signOut(): void;
   retry(): void;
   select(device: string | null): void;
 }
@@ -17,6 +18,8 @@ export class TopBar {
   readonly banner: HTMLElement;
   readonly #status = el('span', { class: 'status-text', role: 'status', 'aria-live': 'polite' });
   readonly #countdown = el('span', { class: 'countdown' });
+  readonly #role = el('span', { class: 'role' });
+  readonly #signOut: HTMLButtonElement;
   readonly #connection: HTMLElement;
   readonly #pause: HTMLButtonElement;
   readonly #pauseLabel = el('span', {}, 'Pause');
@@ -27,7 +30,11 @@ export class TopBar {
 
   constructor(preferences: Preferences, events: TopBarEvents) {
     this.#events = events;
-    this.#connection = el('div', { class: 'connection' }, el('span', { class: 'dot', 'aria-hidden': 'true' }), this.#status);
+    this.#signOut = button('sign-out', 'Forget the token of this tab', () => events.signOut());
+    this.#signOut.append('Sign out');
+    this.#role.hidden = this.#signOut.hidden = true;
+    const dot = el('span', { class: 'dot', 'aria-hidden': 'true' });
+    this.#connection = el('div', { class: 'connection' }, dot, this.#status, this.#role, this.#signOut);
     this.#pause = button('pause', 'Freeze the view; samples go on coming in (Space)', () => events.togglePause());
     this.#pause.append(el('span', { class: 'pause-icon', 'aria-hidden': 'true' }), this.#pauseLabel);
     this.#pause.setAttribute('aria-pressed', 'false');
@@ -55,11 +62,21 @@ export class TopBar {
     this.banner.hidden = true;
   }
 
-  /** `wasOpen`: whether there was a connection before; only then is its loss worth a banner over the curves. */
-  showConnection(state: ConnectionState, wasOpen: boolean): void {
+  /**
+   * `wasOpen`: whether there was a connection before; only then is its loss worth a banner over the curves.
+   * `signedIn`: whether a token is in use; without one everybody may do everything, and there is nothing to tell.
+   */
+  showConnection(state: ConnectionState, wasOpen: boolean, signedIn: boolean): void {
     setData(this.#connection, 'state', state.kind);
-    setHidden(this.banner, !wasOpen || state.kind === 'open');
-    if (state.kind === 'open') setText(this.#status, 'Connected');
+    setHidden(this.banner, !wasOpen || state.kind === 'open' || state.kind === 'denied');
+    setHidden(this.#role, !signedIn || state.kind !== 'open');
+    setHidden(this.#signOut, !signedIn || state.kind === 'denied');
+    if (state.kind === 'open') {
+      setText(this.#role, state.role === 'viewer' ? 'Viewer, read only' : 'Operator');
+      this.#role.title = state.role === 'viewer' ? 'This token may watch; settings need an operator\'s' : 'This token may also change settings';
+    }
+    if (state.kind === 'denied') setText(this.#status, 'Not signed in');
+    else if (state.kind === 'open') setText(this.#status, 'Connected');
     else if (wasOpen) setText(this.#status, 'Reconnecting');
     else setText(this.#status, 'Connecting');
     if (state.kind === 'waiting') setText(this.#bannerText, `${state.reason}. The curves stand still.`);
