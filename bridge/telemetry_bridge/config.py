@@ -53,13 +53,21 @@ class ServerConfig(Section, frozen=True):
     """Page, WebSocket, /healthz and /metrics, on one TCP port.
 
     Attributes:
-        host: address to bind
+        host: address to bind; any other than loopback needs tokens and TLS
         port: TCP port; 0 takes a free one
+        public_names: names and addresses under which others reach it, e.g. "bench.example.org"; loopback's always do
+        tokens_file: tokens of viewers and operators, for nobody but the bridge to read; see docs/security.md
+        tls_certificate: certificate chain, PEM; with it everything is https and wss
+        tls_key: key of that certificate, PEM, for nobody but the bridge to read
         allowed_origins: other web origins whose pages may read the sensors, e.g. "http://localhost:5173"
     """
 
     host: str = "127.0.0.1"
     port: TcpPort = 8765
+    public_names: tuple[str, ...] = ()
+    tokens_file: File | None = None
+    tls_certificate: File | None = None
+    tls_key: File | None = None
     allowed_origins: tuple[str, ...] = ()
 
 
@@ -70,6 +78,11 @@ class Limits(Section, frozen=True):
         connections: WebSocket connections in all
         connections_per_address: WebSocket connections from one address; on loopback everybody has the same
         pending: TCP connections that have not finished their HTTP request; more are cut without an answer
+        pending_per_address: the same from one address
+        header_bytes: of one HTTP request, its first line included
+        headers: of one HTTP request
+        tickets: that one token has got for browsers and not used
+        guesses: wrong tokens from one address in a minute that are answered and logged one by one
         subscriptions: per connection; a request with "device": "*" counts as one more
         commands: commands of one connection that wait for their board at the same time
         message_bytes: largest message from a client; a larger one closes the connection with 1009
@@ -88,6 +101,11 @@ class Limits(Section, frozen=True):
     connections: Count = 256
     connections_per_address: Count = 128
     pending: Count = 128
+    pending_per_address: Count = 64
+    header_bytes: Count = 16 * 1024
+    headers: Count = 64
+    tickets: Count = 16
+    guesses: Count = 10
     subscriptions: Count = 64
     commands: Count = 16
     message_bytes: Count = 64 * 1024

@@ -172,8 +172,9 @@ class RawClient:
         self._socket.setblocking(False)
         self._received = b""
 
-    async def connect(self, server: Server) -> RawClient:
-        """Open the TCP connection."""
+    async def connect(self, server: Server, source: str = "127.0.0.1") -> RawClient:
+        """Open the TCP connection, from any address of the loopback."""
+        self._socket.bind((source, 0))
         await asyncio.get_running_loop().sock_connect(self._socket, ("127.0.0.1", server.port))
         return self
 
@@ -219,6 +220,17 @@ class RawClient:
         head, _, self._received = self._received.partition(b"\r\n\r\n")
         return head.decode()
 
+    async def head_or_end(self) -> str:
+        """The same; empty if the connection ends before."""
+        try:
+            return await self.head()
+        except EOFError:
+            return ""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
     async def upgrade(self, server: Server) -> None:
         """Perform the opening handshake."""
         await self.send(HANDSHAKE.format(host=f"127.0.0.1:{server.port}", more="").encode())
@@ -242,7 +254,7 @@ class RawClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._socket.close()
+        self.close()
 
 
 async def http_get(
@@ -257,6 +269,12 @@ async def http_get(
     status, *lines = head.split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     return int(status.split()[1]), headers, body
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let everybody else run until something is so."""
+    while not condition():  # noqa: ASYNC110 (nobody tells; the test has a deadline)
+        await asyncio.sleep(0)
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

@@ -19,7 +19,7 @@ from telemetry_bridge.config import Limits, ServerConfig
 from telemetry_bridge.events import DeviceChanged
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server import Server
-from telemetry_bridge.server.ws import Connection
+from telemetry_bridge.server.connection import Connection
 
 TIGHT = Limits(queue_bytes=16_384, queue_messages=30, write_buffer_bytes=8192, socket_buffer_bytes=4096)
 BATCHES = 1500

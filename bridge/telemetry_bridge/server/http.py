@@ -10,16 +10,15 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from telemetry_bridge.hub import Hub
+from telemetry_bridge.server.admission import Refusal
 from telemetry_bridge.server.static_files import NOT_BUILT, StaticFiles
 from telemetry_bridge.server.wire_format import device_json, encode_json
 
 # Scripts and styles from this server only, none inline; uPlot sets its styles through the DOM (CSSOM), which a policy
-# does not touch. 'self' covers the WebSocket of the same host and port (CSP level 3). data: is for the small images
-# that Vite puts into the style sheet.
+# does not touch. 'self' covers the WebSocket of the same host and port (CSP level 3).
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self' data:; "
-    "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _SECURITY: Final = (
     ("Content-Security-Policy", _POLICY),
@@ -29,6 +28,12 @@ _SECURITY: Final = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
+_HEADERS_OF: Final = {
+    http.HTTPStatus.UNAUTHORIZED: {"WWW_Authenticate": 'Bearer realm="telemetry-bridge"'},
+    http.HTTPStatus.METHOD_NOT_ALLOWED: {"Allow": "GET, HEAD"},
+    http.HTTPStatus.TOO_MANY_REQUESTS: {"Retry_After": "5"},
+    http.HTTPStatus.SERVICE_UNAVAILABLE: {"Retry_After": "5"},
+}
 
 
 def respond(
@@ -54,6 +59,13 @@ def respond(
     return Response(status.value, status.phrase, headers, data)
 
 
+def refuse(refusal: Refusal, **more: str) -> Response:
+    """The answer to somebody who does not get in, with the headers that belong to its status."""
+    for name, value in _HEADERS_OF.get(refusal.status, {}).items():
+        more.setdefault(name, value)
+    return respond(refusal.status, f"{refusal.text}\n", **more)
+
+
 def serve_file(files: StaticFiles, request: Request) -> Response:
     """The page or one of its assets; 404 otherwise, 503 with instructions for ``/`` while there is no page."""
     file = files.find(request.path)
@@ -67,11 +79,22 @@ def serve_file(files: StaticFiles, request: Request) -> Response:
     )
 
 
-def health_response(hub: Hub, server: dict[str, object]) -> Response:
-    """``/healthz``: 200 while at least one device is online, 503 while none is; the body says what there is."""
+def health_response(hub: Hub, server: dict[str, object] | None) -> Response:
+    """``/healthz``: 200 while at least one device is online, 503 while none is; the body says what there is.
+
+    Args:
+        server: what there is to say of the server; None: nothing but the status, to somebody who is not known.
+    """
     online = any(device.state in {"online", "replay"} for device in hub.devices.values())
-    body = {
-        "status": "ok" if online else "no_device",
+    body: dict[str, object] = {"status": "ok" if online else "no_device"}
+    if server is not None:
+        body |= _details(hub, server)
+    status = http.HTTPStatus.OK if online else http.HTTPStatus.SERVICE_UNAVAILABLE
+    return respond(status, encode_json(body), "application/json")
+
+
+def _details(hub: Hub, server: dict[str, object]) -> dict[str, object]:
+    return {
         "devices": [
             device_json(device) | {"streams": _streams(hub, device.id, device_json(device)["streams"])}
             for device in hub.devices.values()
@@ -79,8 +102,6 @@ def health_response(hub: Hub, server: dict[str, object]) -> Response:
         "sink_errors": hub.sink_errors,
         **server,
     }
-    status = http.HTTPStatus.OK if online else http.HTTPStatus.SERVICE_UNAVAILABLE
-    return respond(status, encode_json(body), "application/json")
 
 
 def _streams(hub: Hub, device: str, streams: object) -> list[dict[str, object]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import http
+import logging
+import re
 import time
 from pathlib import Path
 from types import TracebackType
@@ -20,31 +23,49 @@ from telemetry_bridge import __version__
 from telemetry_bridge.config import Limits, ServerConfig
 from telemetry_bridge.errors import BridgeError
 from telemetry_bridge.hub import Hub
-from telemetry_bridge.server.http import health_response, respond, serve_file
+from telemetry_bridge.server import tls
+from telemetry_bridge.server.access import Access
+from telemetry_bridge.server.admission import Admission, Refusal
+from telemetry_bridge.server.connection import Connection
+from telemetry_bridge.server.http import health_response, refuse, respond, serve_file
 from telemetry_bridge.server.router import Router
-from telemetry_bridge.server.security import Gatekeeper, loopback_address
+from telemetry_bridge.server.security import Gatekeeper, address_to_bind, shown_name
 from telemetry_bridge.server.static_files import StaticFiles
-from telemetry_bridge.server.ws import SUBPROTOCOL, Client, Connection
+from telemetry_bridge.server.tokens import Tokens
+from telemetry_bridge.server.wire_format import encode_json
+from telemetry_bridge.server.ws import SUBPROTOCOL, Client
 
 STATIC_DIR: Final = Path(__file__).parent / "static"
 """Where the page's build puts the page."""
 
 _NAME: Final = "telemetry-bridge"
+_TOKENS_LOOKED_AT_S: Final = 2.0
+_SECRET_IN_URL: Final = re.compile(r"(?:^|[&;])[^=&;]*(?:token|ticket|auth|secret|bearer)[^=&;]*=", re.IGNORECASE)
+_SECRET_REFUSED: Final = Refusal(
+    http.HTTPStatus.BAD_REQUEST,
+    "Never put a token or ticket into an address, where logs and histories keep it: take that token out of use, and "
+    "send its successor as `Authorization: Bearer TOKEN`.",
+)
+_log = logging.getLogger(__name__)
+# What this library says when it debugs are the headers of requests, with the tokens and tickets in them.
+_protocol_log = logging.getLogger(f"{__name__}.websockets")
+_protocol_log.setLevel(logging.INFO)
 
 
 class Server:
-    """Serves a hub on one loopback port.
+    """Serves a hub on one port: of loopback, or with tokens and TLS of any address.
 
     Use it as ``async with Server(hub) as server`` or call :meth:`start` and :meth:`close`.
 
     Args:
         hub: whose events subscribers get, and where their commands go.
-        config: where to serve, and to whom.
+        config: where to serve, and to whom. Tokens may also come from the environment.
         limits: what one client may take.
         static_dir: folder of the built page.
 
     Raises:
-        BridgeError: if the host is not loopback or an origin is malformed.
+        BridgeError: the tokens or the certificate cannot be used, others could reach what nothing protects, or an
+            origin is malformed.
     """
 
     def __init__(
@@ -55,20 +76,26 @@ class Server:
         *,
         static_dir: Path = STATIC_DIR,
     ) -> None:
-        config = config or ServerConfig()
+        self._config = config = config or ServerConfig()
         self._hub = hub
-        self._host = loopback_address(config.host)
-        self._port = config.port
-        self._files = StaticFiles(static_dir)
-        self._allowed_origins = config.allowed_origins
         self._limits = limits or Limits()
-        self._gatekeeper = Gatekeeper(self._host, config.port, self._allowed_origins)
+        tokens = Tokens(Path(config.tokens_file) if config.tokens_file is not None else None)
+        self._access = Access(tokens, self._limits)
+        self._host = address_to_bind(config, has_tokens=bool(tokens))
+        self._tls = tls.context_of(config)
+        self._port = config.port
+        self._gatekeeper = self._new_gatekeeper()
+        self._admission = Admission(self._limits)
+        self._files = StaticFiles(static_dir)
         self._router = Router(hub, self._limits)
-        self._connections: set[Connection] = set()
         self._server: WebSocketServer | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._started_ns = 0
         self._closed_slow = 0
         self._refused = 0
+
+    def _new_gatekeeper(self) -> Gatekeeper:
+        return Gatekeeper(self._config, self._host, self._port, has_tokens=bool(self._access.tokens))
 
     @property
     def port(self) -> int:
@@ -78,8 +105,7 @@ class Server:
     @property
     def url(self) -> str:
         """Address of the page."""
-        name = "localhost" if self._host == "127.0.0.1" else f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{name}:{self._port}"
+        return f"{'http' if self._tls is None else 'https'}://{shown_name(self._config, self._host)}:{self._port}"
 
     @property
     def page_built(self) -> bool:
@@ -89,11 +115,11 @@ class Server:
     @property
     def clients(self) -> int:
         """How many WebSocket connections there are."""
-        return sum(connection.client is not None for connection in self._connections)
+        return sum(connection.client is not None for connection in self.connections())
 
     def connections(self) -> tuple[Connection, ...]:
-        """Every TCP connection there is now."""
-        return tuple(self._connections)
+        """Every TCP connection there is now whose TLS, if any, stands."""
+        return tuple(guest for guest in self._admission.guests if isinstance(guest, Connection))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -120,18 +146,21 @@ class Server:
                 compression=None,
                 process_request=self._process_request,
                 server_header=None,
-                open_timeout=limits.open_s,
+                open_timeout=limits.open_s + limits.abort_s,  # the connection itself is stricter, and answers
                 ping_interval=None,  # the stall timer finds those who read nothing
                 max_size=limits.message_bytes,
                 write_limit=limits.write_buffer_bytes,
                 create_connection=cast(type[ServerConnection], self._connection),
+                logger=_protocol_log,
             )
         except OSError as error:
             raise BridgeError(_bind_failure(self._host, self._port, error)) from error
+        self._admission.open = True
         self._port = self._server.sockets[0].getsockname()[1]
-        self._gatekeeper = Gatekeeper(self._host, self._port, self._allowed_origins)
+        self._gatekeeper = self._new_gatekeeper()
         self._started_ns = time.monotonic_ns()
         self._hub.attach(self._router)
+        self._watch_tokens()
 
     async def close(self) -> None:
         """Close every connection (WebSockets with 1001, going away) and free the port; takes about a second at most."""
@@ -140,32 +169,47 @@ class Server:
             return
         self._server = None
         self._hub.detach(self._router)
-        for connection in tuple(self._connections):
-            if connection.protocol.state is State.OPEN:
-                connection.cut_after(self._limits.abort_s)
-            elif connection.client is None:
-                connection.transport.abort()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._admission.open = False  # also for those who are accepted already and not heard of
+        guests = self._admission.guests
+        for guest in guests:
+            if isinstance(guest, Connection) and guest.protocol.state is State.OPEN:
+                guest.cut_after(self._limits.abort_s)
+            elif not isinstance(guest, Connection) or guest.client is None:
+                guest.abort()
         server.close(code=CloseCode.GOING_AWAY, reason="the bridge ends")
         await server.wait_closed()
+        for guest in guests:
+            if isinstance(guest, tls.TlsHandshake):
+                await guest.ended()
 
     # ------------------------------------------------------------ connections
 
-    def _connection(self, *args: Any, **kwargs: Any) -> Connection:
-        return Connection(self, self._limits, *args, **kwargs)
+    def _connection(self, *args: Any, **kwargs: Any) -> asyncio.Protocol:
+        connection = Connection(self._admission, self._limits, *args, **kwargs)
+        if self._tls is None:
+            return connection
+        return tls.TlsHandshake(self._admission, connection, self._tls, self._limits.open_s)
 
-    def opened(self, connection: Connection) -> bool:
-        """A TCP connection came; False if too many have not finished their request."""
-        self._connections.add(connection)
-        return sum(not other.admitted for other in self._connections) <= self._limits.pending
+    def _watch_tokens(self) -> None:
+        self.refresh_tokens()
+        self._watch = asyncio.get_running_loop().call_later(_TOKENS_LOOKED_AT_S, self._watch_tokens)
 
-    def lost(self, connection: Connection) -> None:
-        """A TCP connection is gone."""
-        self._connections.discard(connection)
+    def refresh_tokens(self) -> None:
+        """Read the file of tokens again if it has changed; who is here with one that is gone has to leave."""
+        self._access.tokens.refresh()
+        for connection in self.connections():
+            if connection.client is not None and not self._access.still_valid(connection.identity):
+                connection.end(CloseCode.POLICY_VIOLATION, "your token is not valid any more")
 
     async def _handle(self, connection: ServerConnection) -> None:
         assert isinstance(connection, Connection)
+        who, address = connection.identity, connection.address
+        _log.info("%s (%s) is here from %s", who.name, who.role, address)
         client = Client(connection, self._hub, self._router, self._limits, {"name": _NAME, "version": __version__})
         await client.serve()
+        _log.info("%s (%s) from %s has left", who.name, who.role, address)
         self._closed_slow += client.too_slow
 
     # --------------------------------------------------------------- requests
@@ -175,20 +219,35 @@ class Server:
         response = self._answer(connection, request)
         if response is not None and response.status_code >= 400:
             self._refused += 1
+        if response is not None and self._gatekeeper.pins(request.headers.get_all("Host")):
+            response.headers["Strict-Transport-Security"] = "max-age=31536000"
         if response is not None and request.method == "HEAD":
             response.body = b""
         return response
 
     def _answer(self, connection: Connection, request: Request) -> Response | None:
-        headers = request.headers
+        headers, address, now = request.headers, connection.address, time.monotonic()
         refusal = self._gatekeeper.refusal(headers.get_all("Host"), headers.get_all("Origin"))
         if refusal is not None:
             return respond(http.HTTPStatus.FORBIDDEN, f"{refusal}\n")
-        path = request.path.partition("?")[0]
-        if path == "/ws":
-            return self._admit(connection, request)
-        if path == "/healthz":
-            return health_response(self._hub, self._state())
+        path, _, query = request.path.partition("?")
+        if _SECRET_IN_URL.search(query):
+            return refuse(_SECRET_REFUSED)
+        match path:
+            case "/ws":
+                return self._admit(connection, request)
+            case "/ticket":
+                ticket = self._access.ticket(headers, address, now)
+                if isinstance(ticket, Refusal):
+                    return refuse(ticket)
+                return respond(http.HTTPStatus.OK, encode_json(ticket), "application/json")
+            case "/healthz":
+                if self._access.tokens and "Authorization" not in headers:  # whether it is well is no secret
+                    return health_response(self._hub, None)
+                identity = self._access.bearer(headers, address, now)
+                if isinstance(identity, Refusal):
+                    return refuse(identity)
+                return health_response(self._hub, self._state())
         return serve_file(self._files, request)
 
     def _admit(self, connection: Connection, request: Request) -> Response | None:
@@ -198,33 +257,24 @@ class Server:
                 f"This is a WebSocket: connect with a WebSocket client and the subprotocol {SUBPROTOCOL}.\n",
                 Upgrade="websocket",
             )
-        offered = {
-            name.strip() for line in request.headers.get_all("Sec-WebSocket-Protocol") for name in line.split(",")
-        }
+        lines = request.headers.get_all("Sec-WebSocket-Protocol")
+        offered = [name.strip() for line in lines for name in line.split(",")]
         if SUBPROTOCOL not in offered:
             return respond(
                 http.HTTPStatus.BAD_REQUEST,
                 f"Offer the subprotocol {SUBPROTOCOL} (Sec-WebSocket-Protocol); it names the version of this API.\n",
             )
-        limits = self._limits
-        admitted = [other for other in self._connections if other.admitted]
-        if len(admitted) >= limits.connections:
-            return respond(
-                http.HTTPStatus.SERVICE_UNAVAILABLE,
-                f"Too many connections: {limits.connections} are open, which is the limit.\n",
-                Retry_After="5",
-            )
-        if sum(other.address == connection.address for other in admitted) >= limits.connections_per_address:
-            return respond(
-                http.HTTPStatus.TOO_MANY_REQUESTS,
-                f"Too many connections from {connection.address}: the limit is {limits.connections_per_address}.\n",
-                Retry_After="5",
-            )
-        connection.admitted = True
+        identity = self._access.subscriber(request.headers, offered, connection.address, time.monotonic())
+        if isinstance(identity, Refusal):
+            return refuse(identity)
+        refusal = self._admission.admit(connection)
+        if refusal is not None:
+            return refuse(refusal)
+        connection.identity = identity
         return None
 
     def _state(self) -> dict[str, object]:
-        clients = [connection.client for connection in self._connections if connection.client is not None]
+        clients = [connection.client for connection in self.connections() if connection.client is not None]
         return {
             "server": {"name": _NAME, "version": __version__, "page_built": self._files.built},
             "uptime_s": (time.monotonic_ns() - self._started_ns) / 1e9,
@@ -233,6 +283,8 @@ class Server:
             "clients": [
                 {
                     "address": client.address,
+                    "name": client.identity.name,
+                    "role": client.identity.role,
                     "sent_messages": client.sent_messages,
                     "waiting_messages": len(client.queue),
                     "waiting_bytes": client.queue.bytes,

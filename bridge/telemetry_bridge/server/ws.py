@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Coroutine, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.protocol import State
@@ -20,6 +18,7 @@ from telemetry_bridge.events import DeviceInfo, Mark, WireArgs
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.ports import Holder
 from telemetry_bridge.server.commands import refusal_text, result_data, to_wire
+from telemetry_bridge.server.connection import Connection
 from telemetry_bridge.server.requests import (
     Command,
     History,
@@ -31,7 +30,7 @@ from telemetry_bridge.server.requests import (
     parse_request,
 )
 from telemetry_bridge.server.requests import Mark as MarkRequest
-from telemetry_bridge.server.roles import LOCAL, Identity, require_operator
+from telemetry_bridge.server.roles import Identity, require_operator
 from telemetry_bridge.server.router import Router
 from telemetry_bridge.server.subscriber_queue import Feed, SubscriberQueue
 from telemetry_bridge.server.wire_format import API_VERSION, Part, answer, encode_json, error_message, result_message
@@ -39,94 +38,7 @@ from telemetry_bridge.server.wire_format import API_VERSION, Part, answer, encod
 SUBPROTOCOL: Final = "telemetry-bridge.v1"
 
 _SUB_MAX: Final = 2**16 - 1
-_METHODS_SERVED: Final = (b"GET ", b"HEAD ")
-_WRONG_METHOD: Final = (
-    b"HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nConnection: close\r\n"
-    b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 39\r\n\r\n"
-    b"Only GET and HEAD are understood here.\n"
-)
 _log = logging.getLogger(__name__)
-
-
-class Registry(Protocol):
-    """Who keeps count of the connections."""
-
-    def opened(self, connection: Connection) -> bool:
-        """A TCP connection came; False if it is one too many."""
-
-    def lost(self, connection: Connection) -> None:
-        """A TCP connection is gone."""
-
-
-class Connection(ServerConnection):
-    """A TCP connection, from its first byte on; tells its client when it may write.
-
-    Attributes:
-        admitted: whether it counts as a WebSocket connection.
-        identity: who is at the other end; stands when it is admitted.
-        client: set once the handshake is done.
-    """
-
-    def __init__(self, registry: Registry, limits: Limits, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._registry = registry
-        self._limits = limits
-        self._cut: asyncio.TimerHandle | None = None
-        self._first_bytes = b""
-        self.admitted = False
-        self.identity = LOCAL
-        self.client: Client | None = None
-
-    @property
-    def address(self) -> str:
-        """IP address of the other end."""
-        peer = self.transport.get_extra_info("peername")
-        return str(peer[0]) if peer else "unknown"
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it, and bound what the kernel holds for it."""
-        super().connection_made(transport)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.socket_buffer_bytes)
-        if not self._registry.opened(self):
-            self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
-        super().connection_lost(exc)
-        if self._cut is not None:
-            self._cut.cancel()
-        if self.client is not None:
-            self.client.gone()
-        self._registry.lost(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Answer other methods before the WebSocket library sees them: it drops a request with a body unanswered."""
-        if self.request is None and len(self._first_bytes) < 8:
-            self._first_bytes += data[:8]
-            if not any(method.startswith(self._first_bytes[: len(method)]) for method in _METHODS_SERVED):
-                self.transport.write(_WRONG_METHOD)
-                self.transport.close()
-                return
-        super().data_received(data)
-
-    def pause_writing(self) -> None:
-        """The write buffer is full."""
-        super().pause_writing()
-        if self.client is not None:
-            self.client.paused()
-
-    def resume_writing(self) -> None:
-        """The write buffer has drained."""
-        super().resume_writing()
-        if self.client is not None:
-            self.client.resumed()
-
-    def cut_after(self, seconds: float) -> None:
-        """Abort the connection unless it is gone by then."""
-        if self._cut is None:
-            self._cut = self.loop.call_later(seconds, self.transport.abort)
 
 
 class Client:
