@@ -6,7 +6,8 @@ crcmod installs without complaint where there is no C compiler and is then some 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from crcmod.crcmod import _usingExtension as _using_extension
@@ -20,3 +21,20 @@ accelerated: Final[bool] = bool(_using_extension)
 
 RESIDUE: Final = 0x48674BC7
 """CRC-32C of anything followed by its own CRC-32C, little-endian (the constant of RFC 3720 in this bit order)."""
+
+
+def _of_the_processor() -> Callable[[bytes], int]:
+    """google-crc32c takes the processor's own instruction, a tenth of crcmod's time; it is an extra (``fast``)."""
+    try:
+        value: Callable[[bytes], int] = importlib.import_module("google_crc32c").value
+    except ImportError:
+        return crc32c
+    return value
+
+
+_fastest: Final = _of_the_processor()
+
+
+def all_right(frames: Sequence[bytes]) -> bool:
+    """Whether each of these ends with the CRC-32C of what is before it, little-endian."""
+    return list(map(_fastest, frames)).count(RESIDUE) == len(frames)
