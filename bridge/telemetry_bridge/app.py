@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,9 +13,10 @@ from telemetry_bridge.calibration import Calibrator, Store
 from telemetry_bridge.config import Config
 from telemetry_bridge.derived import Deriver, installed
 from telemetry_bridge.errors import LinkError
+from telemetry_bridge.finder import Finder
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.line import Line, Stage, cancelled
-from telemetry_bridge.link import SourceFactory, create, list_ports
+from telemetry_bridge.link import Link, PortLister, SourceFactory, create, port_watch
 from telemetry_bridge.server import Server
 from telemetry_bridge.sim import SimulatedDevice
 
@@ -39,27 +40,31 @@ class Bridge:
     Args:
         config: which lines, and everything else.
         serve: whether there is a server for page and WebSocket.
+        ports: lists the serial ports at which boards may be found; None: those of this machine.
     """
 
-    def __init__(self, config: Config, *, serve: bool = True) -> None:
+    def __init__(self, config: Config, *, serve: bool = True, ports: PortLister | None = None) -> None:
         self.hub = Hub()
-        owners: dict[str, Line] = {}
+        self._config = config
         folder = config.calibration.folder
-        calibrations = Store(None if folder is None else Path(folder))
-        self._lines = [
-            Line(
-                create(line.uri, sources=SOURCES),
-                self.hub,
-                owners,
-                line.baud or config.baud,
-                stages(config, calibrations),
-            )
-            for line in config.lines
-        ]
+        self._calibrations = Store(None if folder is None else Path(folder))
+        self._owners: dict[str, Line] = {}
+        self._lines = [self._line(create(line.uri, sources=SOURCES), line.baud or config.baud) for line in config.lines]
+        self._failures: dict[Line, LinkError] = {}
+        self._finder = Finder(self._followed, self.hub, ports or port_watch(), self._lines) if config.auto else None
         for line in self._lines:
             self.hub.ports.add(line)
+        if self._finder is not None:
+            self.hub.ports.add(self._finder)
         self._server = Server(self.hub, config.server, config.limits) if serve else None
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _line(self, link: Link, baud: int | None, lost: Callable[[], None] | None = None) -> Line:
+        passed = stages(self._config, self._calibrations)
+        return Line(link, self.hub, self._owners, baud, passed, lost=lost)
+
+    def _followed(self, link: Link, lost: Callable[[], None]) -> Line:
+        return self._line(link, self._config.baud, lost)
 
     @property
     def url(self) -> str:
@@ -67,18 +72,29 @@ class Bridge:
         return f"http://localhost:{self._server.port}" if self._server is not None else ""
 
     async def __aenter__(self) -> Self:
-        """Start the server and the lines, and wait until every board has answered.
+        """Start the server and the lines, and wait until the board of each line has answered, or cannot.
+
+        Boards that are looked for at every port are not waited for, nor are those of lines that have failed while
+        others work: they are tried again for as long as the bridge runs.
 
         Raises:
-            BridgeError: a port cannot be opened or is no board, or the HTTP port is taken.
+            BridgeError: every line has failed, or the HTTP port is taken.
         """
         if self._server is not None:
             await self._server.start()
-        self._tasks = [asyncio.create_task(line.run(), name="line") for line in self._lines]
-        ready = [asyncio.create_task(line.wait_online()) for line in self._lines]
+        decided = [asyncio.Event() for _ in self._lines]
+        works = [self._keep(line, failed) for line, failed in zip(self._lines, decided, strict=True)]
+        self._tasks = [asyncio.create_task(work, name="line") for work in works]
+        if self._finder is not None:
+            self._tasks.append(asyncio.create_task(self._finder.run(), name="finder"))
+        ready = [
+            asyncio.create_task(waiting)
+            for line, failed in zip(self._lines, decided, strict=True)
+            for waiting in (line.wait_online(), failed.wait())
+        ]
         try:
-            for online in ready:
-                await asyncio.wait({online, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for online, failed in zip(ready[::2], ready[1::2], strict=True):
+                await asyncio.wait({online, failed, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
                 self._raise_failed()
         except BaseException:
             await self._stop()
@@ -92,11 +108,27 @@ class Bridge:
     ) -> None:
         await self._stop()
 
-    async def wait_failed(self) -> None:
-        """Wait until a line can go on no more.
+    async def _keep(self, line: Line, failed: asyncio.Event) -> None:
+        """Run a line; when it fails at the start, go on trying, unless nobody else has a board or will have one.
 
         Raises:
-            BridgeError: what happened to it.
+            LinkError: every line has failed.
+        """
+        try:
+            await line.run()
+        except LinkError as error:
+            self._failures[line] = error
+            if self._finder is None and all(one in self._failures and not one.was_online for one in self._lines):
+                raise LinkError("; ".join(dict.fromkeys(map(str, self._failures.values())))) from None
+            _log.warning("%s; it is tried again and again", error)
+            failed.set()
+            await line.run(patient=True)
+
+    async def wait_failed(self) -> None:
+        """Wait until no line can go on any more.
+
+        Raises:
+            BridgeError: what happened to them.
         """
         await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         self._raise_failed()
@@ -110,33 +142,3 @@ class Bridge:
         if self._server is not None:  # first, so that nobody is told that the boards went
             await self._server.close()
         await cancelled(self._tasks)
-
-
-async def find_board() -> str:
-    """Ask every serial port who is there and take the first board that answers.
-
-    Returns:
-        URI of its port.
-
-    Raises:
-        LinkError: no port has a board; names each and why not.
-    """
-    candidates = list_ports()
-    if not candidates:
-        raise LinkError("auto: there are no serial ports: is the board plugged in, with a cable that carries data?")
-    reasons = []
-    for candidate in candidates:
-        _log.info("asking %s (%s)", candidate.device, candidate.description)
-        line = Line(create(candidate.uri), Hub(), {})
-        task = asyncio.create_task(line.run())
-        online = asyncio.create_task(line.wait_online())
-        try:
-            await asyncio.wait({task, online}, return_when=asyncio.FIRST_COMPLETED)
-            if online.done():
-                return candidate.uri
-            task.result()
-        except LinkError as error:
-            reasons.append(str(error))
-        finally:
-            await cancelled([task, online])
-    raise LinkError("auto: no board found. " + "; ".join(reasons))

@@ -85,9 +85,17 @@ class RunningBridge:
         message = self._ask(op="command", device=device or self._only_device(), name=name, args=args)
         return {key: value for key, value in message.items() if key not in {"op", "id"}}
 
-    def _only_device(self) -> str:
+    def online(self) -> list[dict[str, Any]]:
+        """Its devices that are online now.
+
+        Raises:
+            BridgeError: it does not answer.
+        """
         self._ask(op="subscribe", device="*", stream="fault")  # every device has been told before the answer
-        online = [device for device in self.devices.values() if device["state"] == "online"]
+        return [device for device in self.devices.values() if device["state"] == "online"]
+
+    def _only_device(self) -> str:
+        online = self.online()
         if len(online) != 1:
             names = ", ".join(
                 f"{device['id']} ({device['board']}, {device['state']})" for device in (online or self.devices.values())

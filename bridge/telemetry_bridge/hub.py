@@ -11,7 +11,9 @@ here, counted and logged.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
@@ -95,6 +97,7 @@ class Hub:
         self._sinks: list[Sink] = []
         self._failing: set[int] = set()
         self._handlers: dict[str, DeviceHandler] = {}
+        self._epochs = itertools.count(int(time.time()))
         self.ports = Ports()
         """The lines that bring the events, to be released and resumed."""
 
@@ -172,6 +175,10 @@ class Hub:
         kept = self._latest.get((done.device, "fault"))
         if kept is not None and kept.body.get("boot_id") == f"{int(done.args.get('boot_id', -1)):08x}":
             del self._latest[done.device, "fault"]
+
+    def new_epoch(self) -> int:
+        """A number that no epoch has: not of this process, nor of an earlier one, for epochs are rarer than seconds."""
+        return next(self._epochs)
 
     def _start_epoch(self, event: EpochStarted) -> None:
         key = event.device, event.stream

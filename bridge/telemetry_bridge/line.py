@@ -10,13 +10,13 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from telemetry_bridge.errors import CommandError, LinkError, LinkLost
+from telemetry_bridge.errors import CommandError, LinkError, LinkLost, NoBoard
 from telemetry_bridge.events import CommandDone, DeviceChanged, DeviceState, Event, WireArgs
 from telemetry_bridge.hub import Hub
-from telemetry_bridge.link import Link, RatedLink
+from telemetry_bridge.link import Link, RatedLink, WarningLink
 from telemetry_bridge.session import DEFAULT_BAUD, Handshake, Session
 
 HELLO_TIMEOUT_S = 3.0
@@ -36,12 +36,16 @@ class Stage(Protocol):
         """What becomes of one event: itself, changed, with others before or behind it, or nothing."""
 
 
-class _Released(Exception):
+class _Interrupted(Exception):
     """The port is to be let go of."""
 
 
 class Line:
-    """One link and its session: opened, kept moving, and opened again whenever it was lost."""
+    """One link and its session: opened, kept moving, and opened again whenever it was lost.
+
+    A line that is *followed* does not open its port again by itself: its board may be at another one. It tells that it
+    has lost it, and waits until it is moved to where the board is.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,8 @@ class Line:
         owners: dict[str, Line],
         baud: int | None = None,
         stages: Sequence[Stage] = (),
+        *,
+        lost: Callable[[], None] | None = None,
     ) -> None:
         """Prepare.
 
@@ -57,18 +63,21 @@ class Line:
             baud: rate that the board is asked for when it is there; None: the one that the link is opened at.
             owners: which line has which device; shared by the lines of a bridge.
             stages: what its events pass through on their way to the hub, in this order; not shared.
+            lost: for a line that is followed: called whenever it waits to be moved.
         """
         self._link = link
+        self._next: Link | None = None  # where the board is now
         self._hub = hub
         self._owners = owners
         self._stages = tuple(stages)
+        self._lost = lost
         self._session = Session(
             link.uri,
             wall_ns=time.time_ns(),
             monotonic_ns=time.monotonic_ns(),
             unix_anchor=lambda: time.time_ns() - time.monotonic_ns(),
-            is_taken=lambda device: owners.setdefault(device, self) is not self,
-            first_epoch=int(time.time()),  # no epoch of this process has the number of an earlier one's
+            is_taken=self._is_taken,
+            new_epoch=hub.new_epoch,
             baud=link.baud if isinstance(link, RatedLink) else DEFAULT_BAUD,
             wanted_baud=baud,
         )
@@ -76,58 +85,109 @@ class Line:
         self._answers: dict[int, asyncio.Future[CommandDone]] = {}
         self._device: str | None = None
         self._greeted = False  # a HELLO came since the link was opened
+        self._is_online = False
         self._explained = ""
+        self._warned = ""
         self._online = asyncio.Event()
         self._may_hold = asyncio.Event()
         self._may_hold.set()
+        self._has_port = asyncio.Event()
+        self._has_port.set()
         self._let_go = asyncio.Event()  # the port is closed
         self._let_go.set()
-        self._release_wanted = asyncio.Event()
+        self._interrupt = asyncio.Event()
 
     @property
     def uri(self) -> str:
         """URI of the link."""
-        return self._link.uri
+        return (self._next or self._link).uri
 
     @property
     def device(self) -> str | None:
-        """Id of the board, None until it has said who it is."""
-        return self._device
+        """Id of the board; None until it has said who it is, and while another line has it."""
+        return self._device if self._owners.get(self._device or "", self) is self else None
 
-    async def run(self) -> None:
+    @property
+    def is_online(self) -> bool:
+        """The board is heard."""
+        return self._is_online
+
+    @property
+    def is_lost(self) -> bool:
+        """A line that is followed waits to be moved, now or when it may hold a port again."""
+        return not self._has_port.is_set()
+
+    @property
+    def claims_port(self) -> bool:
+        """Nobody else of this bridge is to open the port."""
+        return not self.is_lost or not self._may_hold.is_set()
+
+    @property
+    def was_online(self) -> bool:
+        """A board has said who it is, at any time."""
+        return self._online.is_set()
+
+    def _is_taken(self, device: str) -> bool:
+        """Whether another line hears a board of this id; if none does, it is this line's."""
+        owner = self._owners.get(device)
+        if owner is not None and owner is not self and owner.is_online:
+            return True
+        self._owners[device] = self
+        return False
+
+    async def run(self, *, patient: bool = False) -> None:
         """Serve the board until cancelled.
 
+        Args:
+            patient: go on when the port cannot be opened the first time, or no board is there yet.
+
         Raises:
-            LinkError: the port cannot be opened the first time, or what is at its other end is no board.
+            LinkError: that is so, and nobody was to be patient.
         """
+        patient = patient or self._lost is not None
         retry_s = RETRY_FIRST_S
-        self._let_go.clear()
-        await self._link.open()
         try:
             while True:
-                await self._serve_until_lost()
-                retry_s = RETRY_FIRST_S if self._greeted else min(2 * retry_s, RETRY_LONGEST_S)
-                if self._may_hold.is_set():
+                await self._until_it_may_open()
+                try:
+                    await self._link.open()
+                    await self._serve_until_lost()
+                    retry_s = RETRY_FIRST_S if self._greeted else min(2 * retry_s, RETRY_LONGEST_S)
+                except LinkError as error:
+                    if not (patient or self.was_online):
+                        raise
+                    self._explain(str(error))
+                    retry_s = min(2 * retry_s, RETRY_LONGEST_S)
+                finally:
+                    self._let_go.set()
+                if self._lost is not None:
+                    self._lose()
+                elif self._may_hold.is_set():
                     await asyncio.sleep(retry_s)
-                retry_s = await self._open_again(retry_s)
         finally:
             self._closed()
             await self._link.close()
 
-    async def _open_again(self, retry_s: float) -> float:
-        """Open the link, however long that takes; returns the pause that was used last."""
-        while True:
+    async def _until_it_may_open(self) -> None:
+        """Wait until the port is known and not released, and take it."""
+        while not (self._may_hold.is_set() and self._has_port.is_set()):
             await self._may_hold.wait()
-            self._let_go.clear()
-            try:
-                await self._link.open()
-            except LinkError as error:
-                self._let_go.set()
-                self._explain(str(error))
-                retry_s = min(2 * retry_s, RETRY_LONGEST_S)
-                await asyncio.sleep(retry_s)
-            else:
-                return retry_s
+            await self._has_port.wait()
+        self._interrupt.clear()
+        if self._next is not None:
+            self._link, self._next = self._next, None
+            self._session.moved(self._link.uri)
+        self._let_go.clear()
+
+    def _lose(self) -> None:
+        """The port is gone, unless the line has been moved already."""
+        if self._next is None:
+            self._has_port.clear()
+            self._ask_to_be_moved()
+
+    def _ask_to_be_moved(self) -> None:
+        if self._lost is not None and self._may_hold.is_set() and self.is_lost:
+            self._lost()
 
     def _explain(self, why: str) -> None:
         """Log why the board is not back, each reason once."""
@@ -138,25 +198,33 @@ class Line:
     async def release(self) -> None:
         """Close the port and leave it closed until :meth:`resume`; returns when it is closed."""
         self._may_hold.clear()
-        self._release_wanted.set()
+        self._interrupt.set()
         await self._let_go.wait()
         self._tell("released")
 
     def resume(self) -> None:
         """Take the port back; the same device goes on, with a new boot if it has rebooted."""
         if not self._may_hold.is_set():
-            self._release_wanted.clear()
             self._tell("offline")
             self._may_hold.set()
+            self._ask_to_be_moved()
+
+    def move(self, link: Link) -> None:
+        """The board of this followed line is there now: serve it there, as soon as the line may hold a port."""
+        self._next = link
+        self._has_port.set()
+        self._interrupt.set()
+        if not self._may_hold.is_set():
+            self._tell("released")
 
     def _tell(self, state: DeviceState) -> None:
-        known = self._hub.devices.get(self._device or "")
+        known = self._hub.devices.get(self.device or "")
         if known is not None:
-            self._hub.publish(DeviceChanged(dataclasses.replace(known, state=state)))
+            self._hub.publish(DeviceChanged(dataclasses.replace(known, state=state, link=self.uri)))
 
-    async def _until_released(self) -> None:
-        await self._release_wanted.wait()
-        raise _Released
+    async def _until_interrupted(self) -> None:
+        await self._interrupt.wait()
+        raise _Interrupted
 
     async def wait_online(self) -> None:
         """Wait until the board has said who it is."""
@@ -183,24 +251,33 @@ class Line:
     async def _serve_until_lost(self) -> None:
         """Move bytes both ways until the link hangs up."""
         self._greeted = False
+        self._pass_on_warning()
         self._publish(self._session.opened(time.monotonic_ns()))
-        works = (self._receive(), self._keep_time(), self._expect_hello(), self._until_released())
+        works = (self._receive(), self._keep_time(), self._expect_hello(), self._until_interrupted())
         tasks = [asyncio.create_task(work) for work in works]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()
         except LinkLost as error:
-            if not self._online.is_set():
+            if not self.was_online:
                 raise LinkError(f"{error}, before a board said who it is") from error
             self._explain(str(error))
-        except _Released:
+        except _Interrupted:
             pass
         finally:
             await cancelled(tasks)
             self._closed()
             await self._link.close()
-            self._let_go.set()
+
+    def _pass_on_warning(self) -> None:
+        """Let the device carry what the link has found out about its port."""
+        if isinstance(self._link, WarningLink):
+            warning = self._link.warning
+            if warning and warning != self._warned:
+                _log.warning("%s", warning)
+            self._warned = warning
+            self._session.link_warning(warning)
 
     async def _receive(self) -> None:
         while True:
@@ -241,8 +318,8 @@ class Line:
         ):
             await asyncio.sleep(GARBAGE_TIMEOUT_S - HELLO_TIMEOUT_S)
         if not self._greeted:
-            if not self._online.is_set():
-                raise LinkError(self._why_no_hello())
+            if not self.was_online:
+                raise NoBoard(self._why_no_hello())
             self._explain(self._why_no_hello())
 
     def _why_no_hello(self) -> str:
@@ -284,6 +361,7 @@ class Line:
         if self._device not in {None, device}:
             self._hub.unregister_device(self._device, self.command)
         self._device = device
+        self._is_online = online
         if online:
             self._hub.register_device(device, self.command)
             self._greeted = True

@@ -50,9 +50,10 @@ class Ports:
 
 
 def _names(target: str, holder: Holder) -> bool:
-    return target in {holder.uri, holder.device} or _path(target) == _path(holder.uri)
+    return target in {holder.uri, holder.device} or path_of(target) == path_of(holder.uri)
 
 
-def _path(text: str) -> str:
+def path_of(text: str) -> str:
+    """What tells the port of a URI or path from others: the same for all of its names, whatever follows ``?``."""
     path = text.removeprefix("serial:").partition("?")[0]
     return os.path.realpath(path) if path.startswith("/") else path

@@ -4,51 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
-import tty
 from collections.abc import AsyncIterator
 
 import pytest
 
+from bridge.port_helpers import LIMIT_S, Watcher
 from bridge.server_helpers import in_loop
-from telemetry_bridge import app, line
-from telemetry_bridge.app import Bridge, find_board
+from telemetry_bridge.app import Bridge
 from telemetry_bridge.config import Config, LineConfig, ServerConfig
 from telemetry_bridge.errors import CommandError, LinkError
-from telemetry_bridge.events import Batch, DeviceChanged, EpochStarted, Event
-from telemetry_bridge.link import PortInfo
+from telemetry_bridge.events import Batch, DeviceChanged, EpochStarted
 from telemetry_bridge.sim import SimulatedDevice
-
-LIMIT_S = 15
 
 
 def a_bridge(*uris: str, serve: bool = False) -> Bridge:
     lines = tuple(LineConfig(uri=uri) for uri in uris)
     return Bridge(Config(lines=lines, server=ServerConfig(port=0)), serve=serve)
-
-
-class Watcher:
-    """A sink that one can wait on."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self._changed = asyncio.Event()
-
-    def handle(self, event: Event) -> None:
-        self.events.append(event)
-        self._changed.set()
-
-    async def until(self, kind: type[Event], since: int = 0, **what: object) -> int:
-        """Wait for an event of that kind; returns its place."""
-        async with asyncio.timeout(LIMIT_S):
-            while True:
-                for place, event in enumerate(self.events[since:], since):
-                    subject = event.device if isinstance(event, DeviceChanged) else event
-                    if isinstance(event, kind) and all(getattr(subject, name) == value for name, value in what.items()):
-                        return place
-                self._changed.clear()
-                await self._changed.wait()
 
 
 class TcpBoard:
@@ -202,56 +174,34 @@ async def test_a_port_that_cannot_be_opened_ends_the_start_with_one_line() -> No
     assert "\n" not in str(failed.value)
 
 
-@contextlib.asynccontextmanager
-async def serial_port(device: SimulatedDevice | None) -> AsyncIterator[str]:
-    """A pseudo-terminal with a board at its far end, or nobody."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    os.set_blocking(master, False)
-    loop = asyncio.get_running_loop()
-
-    async def play(board: SimulatedDevice) -> None:
-        loop.add_reader(master, lambda: board.receive(os.read(master, 4096), time.monotonic_ns()))
-        while True:
-            with contextlib.suppress(BlockingIOError):
-                os.write(master, board.advance(time.monotonic_ns()))
-            await asyncio.sleep(0.005)  # the board's own pace
-
-    playing = asyncio.create_task(play(device)) if device is not None else None
-    try:
-        yield os.ttyname(slave)
-    finally:
-        if playing is not None:
-            playing.cancel()
-            await asyncio.gather(playing, return_exceptions=True)
-            loop.remove_reader(master)
-        os.close(master)
-        os.close(slave)
+@in_loop
+async def test_a_line_that_fails_beside_one_that_works_is_tried_until_its_board_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    late, watcher = TcpBoard(), Watcher()
+    await late.plug()
+    await late.unplug()
+    async with bridged() as (_, _, _), a_bridge("sim:?seed=2", f"tcp:127.0.0.1:{late.port}") as bridge:
+        assert len(bridge.hub.devices) == 1
+        assert "tried again and again" in caplog.text
+        bridge.hub.attach(watcher)
+        await late.plug()
+        try:
+            await watcher.until(DeviceChanged, link=f"tcp:127.0.0.1:{late.port}", state="online")
+        finally:
+            await late.unplug()
 
 
 @in_loop
-async def test_auto_takes_the_port_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "HELLO_TIMEOUT_S", 0.3)
-    board = SimulatedDevice.from_parameters({"seed": "1"})
-    async with serial_port(None) as silent, serial_port(board) as alive:
-        ports = [PortInfo(silent, "an adapter", True), PortInfo(alive, "a board", True)]
-        monkeypatch.setattr(app, "list_ports", lambda: ports)
-        assert await find_board() == f"serial:{alive}"
-
-
-@in_loop
-async def test_auto_without_a_board_names_every_port_and_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "HELLO_TIMEOUT_S", 0.1)
-    async with serial_port(None) as first, serial_port(None) as second:
-        monkeypatch.setattr(app, "list_ports", lambda: [PortInfo(port, "", True) for port in (first, second)])
-        with pytest.raises(LinkError) as failed:
-            await find_board()
-    assert first in str(failed.value)
-    assert second in str(failed.value)
-
-
-@in_loop
-async def test_auto_without_ports_says_to_plug_one_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "list_ports", list)
-    with pytest.raises(LinkError, match="plugged in"):
-        await find_board()
+async def test_when_every_line_has_failed_the_start_ends_and_names_each() -> None:
+    ports = []
+    for _ in range(2):
+        board = TcpBoard()
+        await board.plug()
+        await board.unplug()
+        ports.append(board.port)
+    with pytest.raises(LinkError) as failed:
+        async with a_bridge(*(f"tcp:127.0.0.1:{port}" for port in ports)):
+            pass
+    assert all(str(port) in str(failed.value) for port in ports)
+    assert "\n" not in str(failed.value)

@@ -15,7 +15,7 @@ def add_parser(commands: options.Commands) -> None:
     flashing = argparse.ArgumentParser(add_help=False)
     flashing.add_argument("--force", action="store_true", help="also an image for another board or chip")
     flashing.add_argument("image", type=Path, metavar="IMAGE", help="firmware.elf or firmware.bin")
-    parents = options.source(required=True), options.running(), flashing
+    parents = options.source(required=True, several=False), options.running(), flashing
     options.add(commands, "flash", text, *parents, epilog=EPILOG).set_defaults(run=run)
 
 

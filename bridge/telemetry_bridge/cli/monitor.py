@@ -12,7 +12,7 @@ from telemetry_bridge.terminal import LiveValues
 def add_parser(commands: options.Commands) -> None:
     """Add it to the command line."""
     text = "show live values and the health of the link in this terminal"
-    parents = options.source(required=False), options.common()
+    parents = options.source(required=False, several=True), options.common()
     options.add(commands, "monitor", text, *parents, epilog=EPILOG).set_defaults(run=run)
 
 

@@ -87,10 +87,16 @@ def serving() -> argparse.ArgumentParser:
     return options
 
 
-def source(*, required: bool) -> argparse.ArgumentParser:
+def source(*, required: bool, several: bool) -> argparse.ArgumentParser:
     """Of every command that opens a port."""
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument("--port", required=required, metavar="URI|auto", help="where the board is; see 'ports' below")
+    options.add_argument(
+        "--port",
+        required=required,
+        action="append" if several else "store",
+        metavar="URI|auto",
+        help=f"where the board is; see 'ports' below{'; may be repeated, for several boards' if several else ''}",
+    )
     options.add_argument(
         "--baud",
         type=baud,
@@ -126,8 +132,8 @@ def configured(args: argparse.Namespace) -> Config:
         "configuration: %s", path or f"defaults, there is none of {', '.join(map(str, configuration.search_path()))}"
     )
     if getattr(args, "port", None) is not None:
-        named = () if args.port == "auto" else (LineConfig(uri=args.port),)
-        config = msgspec.structs.replace(config, auto=args.port == "auto", lines=named)
+        named = tuple(LineConfig(uri=port) for port in dict.fromkeys(args.port) if port != "auto")
+        config = msgspec.structs.replace(config, auto="auto" in args.port, lines=named)
     if getattr(args, "baud", None) is not None:
         lines = tuple(msgspec.structs.replace(line, baud=None) for line in config.lines)
         config = msgspec.structs.replace(config, baud=args.baud, lines=lines)

@@ -12,7 +12,7 @@ from telemetry_bridge.terminal import StatusLine
 def add_parser(commands: options.Commands) -> None:
     """Add it to the command line."""
     text = "bridge a board: serve the live page and the WebSocket"
-    parents = options.source(required=False), options.serving(), options.common()
+    parents = options.source(required=False, several=True), options.serving(), options.common()
     options.add(commands, "run", text, *parents, epilog=EPILOG).set_defaults(run=run)
 
 

@@ -8,10 +8,8 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
-import msgspec
-
-from telemetry_bridge.app import Bridge, find_board
-from telemetry_bridge.config import Config, LineConfig
+from telemetry_bridge.app import Bridge
+from telemetry_bridge.config import Config
 from telemetry_bridge.terminal import Display
 
 Shown: TypeAlias = Callable[[Bridge], Display]
@@ -53,9 +51,6 @@ async def _until(duration: float | None, work: Coroutine[Any, Any, None]) -> Non
 
 async def _serve(config: Config, show: Shown, *, serve: bool) -> None:
     """Bridge the boards until something fails."""
-    if config.auto:
-        found = LineConfig(uri=await find_board())
-        config = msgspec.structs.replace(config, auto=False, lines=(*config.lines, found))
     async with Bridge(config, serve=serve) as bridge, show(bridge) as display:
         await _until_one_fails(bridge, display)
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from telemetry_bridge.app import find_board
 from telemetry_bridge.client import RunningBridge
 from telemetry_bridge.errors import BridgeError, FlashError, LinkError
 from telemetry_bridge.events import DeviceInfo
+from telemetry_bridge.finder import find_board
 from telemetry_bridge.flash.image import Header, Image, load
 from telemetry_bridge.flash.rom import BAUD, Rom, load_library
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.line import Line
-from telemetry_bridge.link import create, parse_uri
+from telemetry_bridge.link import create, list_ports, parse_uri
 from telemetry_bridge.link.serial_port import open_8e1
 
 BOOT0 = "hold BOOT0 high, press and release reset (NRST), and run this again"
@@ -65,21 +65,45 @@ def _released(wish: Wish, console: Console) -> Iterator[str]:
     """The URI of the port, which no running bridge holds meanwhile."""
     bridge = RunningBridge.find(wish.http_port)
     if bridge is None:
-        yield parse_uri(asyncio.run(find_board()) if wish.port == "auto" else wish.port).text
+        yield _free_port(wish)
         return
     with bridge:
-        try:
-            (port, *_) = bridge.release(None if wish.port == "auto" else wish.port, lease=True)
-        except BridgeError:
-            if wish.port == "auto":
-                raise
-            yield parse_uri(wish.port).text  # it has other ports
+        port = _let_go(bridge, wish)
+        if port is None:
+            yield _free_port(wish)
             return
         console.print(f"{port}: the running bridge has let go of it")
         try:
             yield port
         finally:
-            bridge.resume(port)
+            with contextlib.suppress(BridgeError):  # elsewhere meanwhile: taken back when the lease ends
+                bridge.resume(port)
+
+
+def _free_port(wish: Wish) -> str:
+    return parse_uri(asyncio.run(find_board(list_ports())) if wish.port == "auto" else wish.port).text
+
+
+def _let_go(bridge: RunningBridge, wish: Wish) -> str | None:
+    """The URI of the port that the running bridge has let go of; None if it does not have the one that is wanted.
+
+    Raises:
+        FlashError: it has several boards, and nobody has said which.
+    """
+    target: str | None = wish.port
+    if wish.port == "auto":
+        online = bridge.online()
+        if len(online) > 1:
+            boards = ", ".join(f"{device['board']} at {device['link']}" for device in online)
+            raise FlashError(f"auto: the running bridge has more than one board, say which (--port): {boards}")
+        target = online[0]["id"] if online else None
+    try:
+        ports = [port for port in bridge.release(target, lease=True) if port != "auto"]
+    except BridgeError:
+        return None
+    if len(ports) > 1:
+        raise FlashError(f"auto: no board answers, and there is more than one port, say which: {', '.join(ports)}")
+    return ports[0] if ports else None
 
 
 def _refuse(image: Header, board: str, chip: str, port: str, wish: Wish) -> None:

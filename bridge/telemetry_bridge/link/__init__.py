@@ -20,7 +20,16 @@ import time
 from collections.abc import Mapping
 
 from telemetry_bridge.errors import LinkError
-from telemetry_bridge.link.base import ByteSource, Clock, Link, PortInfo, RatedLink, SourceFactory, WarningLink
+from telemetry_bridge.link.base import (
+    ByteSource,
+    Clock,
+    Link,
+    PortInfo,
+    PortLister,
+    RatedLink,
+    SourceFactory,
+    WarningLink,
+)
 from telemetry_bridge.link.holders import holders
 from telemetry_bridge.link.uri import LinkUri, parse_uri
 
@@ -30,6 +39,7 @@ __all__ = [
     "Link",
     "LinkUri",
     "PortInfo",
+    "PortLister",
     "RatedLink",
     "SourceFactory",
     "WarningLink",
@@ -38,6 +48,7 @@ __all__ = [
     "list_ports",
     "open_link",
     "parse_uri",
+    "port_watch",
 ]
 
 
@@ -82,6 +93,13 @@ async def open_link(
     link = create(uri, sources=sources, clock=clock)
     await link.open()
     return link
+
+
+def port_watch() -> PortLister:
+    """What lists the ports again and again, at next to no cost while none comes or goes."""
+    from telemetry_bridge.link.port_list import PortWatch
+
+    return PortWatch()
 
 
 def list_ports() -> list[PortInfo]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -120,3 +120,12 @@ class PortInfo:
     def uri(self) -> str:
         """URI that opens this port."""
         return f"serial:{self.device}"
+
+    @property
+    def identity(self) -> tuple[str, str, str] | None:
+        """The same wherever it is plugged in; None if nothing tells it from others of its kind."""
+        return (self.usb, self.serial_number, self.interface) if self.usb and self.serial_number else None
+
+
+PortLister: TypeAlias = Callable[[], Sequence[PortInfo]]
+"""Says which ports there are now, the likeliest boards first."""

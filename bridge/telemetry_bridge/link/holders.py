@@ -7,14 +7,19 @@ import os
 from pathlib import Path
 
 
-def holders(path: str) -> list[str]:
+def holders(path: str, *, others: bool = False) -> list[str]:
     """Programs that have ``path`` open, as far as this user may see them, e.g. ``minicom (pid 4711)``.
 
     Reads ``/proc`` (Linux); empty elsewhere.
+
+    Args:
+        others: leave this process out.
     """
     found = []
     target = Path(os.path.realpath(path))
     for process in _processes():
+        if others and process.name == str(os.getpid()):
+            continue
         with contextlib.suppress(OSError):  # ended meanwhile, or another user's
             if any(_points_to(descriptor, target) for descriptor in (process / "fd").iterdir()):
                 found.append(f"{_name(process)} (pid {process.name})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from telemetry_bridge.link.base import PortInfo
 ST_VENDOR_ID = 0x0483
 _ATTEMPTS = 3
 _SETTLE_S = 0.05
+_LOOKS = 3
+"""So often a change is looked at: what sysfs tells of a port comes a little after its node."""
+DEVICES = Path("/dev")
 CONSOLES = Path("/sys/class/tty/console/active")
 """Terminals that the system itself talks to, e.g. ``tty0 ttyS0`` (Linux)."""
 
@@ -26,6 +30,31 @@ def list_ports() -> list[PortInfo]:
         rank = 0 if port.vid == ST_VENDOR_ID else 1 if on_usb else 2
         ranked.append((rank, port.device, _info(port, is_console=Path(port.device).name in consoles)))
     return [info for _, _, info in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+class PortWatch:
+    """The list of ports again and again; on Linux not made anew while nothing has come to or gone from ``/dev``."""
+
+    def __init__(self) -> None:
+        self._ports: list[PortInfo] = []
+        self._stamp = -1
+        self._looks = 0
+
+    def __call__(self) -> list[PortInfo]:
+        """The ports there are now. May block for milliseconds."""
+        stamp = _folder_stamp()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self._looks = _LOOKS
+        if self._looks or stamp == 0:
+            self._looks = max(self._looks - 1, 0)
+            self._ports = list_ports()
+        return self._ports
+
+
+def _folder_stamp() -> int:
+    """Time of the last change in ``/dev``; 0 where that says nothing."""
+    return DEVICES.stat().st_mtime_ns if sys.platform == "linux" else 0
 
 
 def _comports() -> list[ListPortInfo]:

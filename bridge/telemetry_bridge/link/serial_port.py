@@ -91,7 +91,8 @@ class SerialLink:
         try:
             port = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(_close_opened)
+            with contextlib.suppress(LinkError):  # whoever cancels wants the port free
+                close_port(await opening)
             raise
         self._refusal = None
         if not self._is_url:
@@ -194,12 +195,6 @@ def _target(uri: LinkUri) -> str:
         raise LinkError(f"{uri.text}: no such kind of port as {scheme}://; there are {known}, and paths")
     others = {name: value for name, value in uri.parameters.items() if name not in ("baud", "reader")}
     return f"{uri.target}?{urlencode(others)}" if others else uri.target
-
-
-def _close_opened(opening: asyncio.Future[serial.Serial]) -> None:
-    """Nobody waits for this port any more."""
-    if not opening.cancelled() and opening.exception() is None:
-        close_port(opening.result())
 
 
 class BlockingPort:

@@ -41,7 +41,7 @@ class Board:
         *,
         stats: Callable[[], LinkStats],
         unix_anchor: Callable[[], int],
-        first_epoch: int,
+        new_epoch: Callable[[], int],
         is_taken: Callable[[str], bool],
     ) -> None:
         self._uri = uri
@@ -50,7 +50,7 @@ class Board:
         self._stats = stats
         self._unix_anchor = unix_anchor
         self._is_taken = is_taken
-        self._last_epoch = first_epoch - 1
+        self._new_epoch = new_epoch
         self._run: Run | None = None
         self._tracks: dict[int, StreamTrack] = {}
         self._hello: messages.Hello | None = None
@@ -65,11 +65,17 @@ class Board:
         self.doubt = False
         """Something does not fit this boot: samples wait until HELLO says whether it is still the same."""
         self.events: list[Event] = []
+        self.link_warning = ""
+        """Something about the link that belongs to the board's warnings, whichever boot it is."""
 
     @property
     def device(self) -> str:
         """Id of the device; derived from the link until the board has said who it is."""
         return self._id_from_link() if self._run is None else self._run.device
+
+    def moved(self, uri: str) -> None:
+        """It is at another link. A device that has its id from the link keeps it while it is the same."""
+        self._uri = uri
 
     def reopen(self) -> None:
         """The link was opened. What was known of the board is kept until it answers, but for its descriptors."""
@@ -156,15 +162,10 @@ class Board:
 
     def _device_id(self, uid: bytes) -> str:
         device = uid.hex()
-        is_mine = self._run is not None and self._run.device == device
-        return device if any(uid) and (is_mine or not self._is_taken(device)) else self._id_from_link()
+        return device if any(uid) and not self._is_taken(device) else self._id_from_link()
 
     def _id_from_link(self) -> str:
         return "link-" + hashlib.blake2s(self._uri.encode(), digest_size=8).hexdigest()
-
-    def _new_epoch(self) -> int:
-        self._last_epoch += 1
-        return self._last_epoch
 
     # -------------------------------------------------------------- samples
 
@@ -374,7 +375,7 @@ class Board:
             clock=run.clock.info(run.anchor_ns, now_ns),
             streams=tuple(stream for stream in streams if stream is not None),
             stats=self._stats(),
-            warning="; ".join(self._warnings.values()),
+            warning="; ".join(filter(None, (*self._warnings.values(), self.link_warning))),
         )
 
 

@@ -6,6 +6,7 @@ opened ──> WAITING_SILENT ──bytes──> WAITING_GARBAGE ──HELLO─�
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from enum import Enum
 from typing import Final
@@ -59,7 +60,7 @@ class Session:
         wall_ns: int,
         monotonic_ns: int,
         unix_anchor: Callable[[], int] | None = None,
-        first_epoch: int = 1,
+        new_epoch: Callable[[], int] | None = None,
         is_taken: Callable[[str], bool] | None = None,
         baud: int = DEFAULT_BAUD,
         wanted_baud: int | None = None,
@@ -70,10 +71,12 @@ class Session:
             wall_ns: Unix time, read together with ``monotonic_ns``: the two anchor the time axis.
             unix_anchor: gives Unix time minus monotonic time now; asked once for each boot of the board, instead of
                 keeping the anchor above for ever.
-            first_epoch: number of the first epoch.
+            new_epoch: gives the number of a new epoch, never the same one twice; None: counts from 1.
             baud: rate at which the link was opened, the board's default.
             wanted_baud: rate that the board is asked for when it is there; None: the one it has.
-            is_taken: whether another link has a device of this id; then the id is derived from the link.
+            is_taken: whether another link has a device of this id; then the id is derived from the link. If none has,
+                it is this link's from now on.
+                it is this link's from now on.
         """
         self._uri = link_uri
         self._transmitter = Transmitter()
@@ -92,7 +95,7 @@ class Session:
             self._tally,
             stats=lambda: self.stats,
             unix_anchor=unix_anchor if unix_anchor is not None else lambda: anchor_ns,
-            first_epoch=first_epoch,
+            new_epoch=new_epoch if new_epoch is not None else itertools.count(1).__next__,
             is_taken=is_taken if is_taken is not None else lambda _: False,
         )
         self._start(monotonic_ns)
@@ -104,6 +107,15 @@ class Session:
         events = self.closed(now_ns)
         self._start(now_ns)
         return events
+
+    def moved(self, link_uri: str) -> None:
+        """While the link is closed: the same board is now at another one."""
+        self._uri = link_uri
+        self._board.moved(link_uri)
+
+    def link_warning(self, text: str) -> None:
+        """Something about the link itself that a human should know with the device; empty: no longer."""
+        self._board.link_warning = text
 
     def closed(self, now_ns: int) -> list[Event]:
         """The link is gone: deliver what can be, end every command, report the device offline. Twice does no harm."""
