@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from websockets.frames import Frame, Opcode
 
 from bridge.server_helpers import TIME_NS, batch, decode, device_info, json_message
 from telemetry_bridge.server.wire_format import (
@@ -14,6 +15,7 @@ from telemetry_bridge.server.wire_format import (
     batch_parts,
     binary_prefix,
     device_message,
+    frame_head,
     gap_message,
     json_message_tail,
     json_prefix,
@@ -97,3 +99,11 @@ def test_a_json_stream_message_carries_its_body_under_data() -> None:
         "op": "health", "sub": 2, "seq": 5, "device": "dev-a", "time_ns": TIME_NS,
         "data": {"cpu": 0.25, "mcu_degc": None},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 70000])
+@pytest.mark.parametrize("text", [False, True])
+def test_the_head_of_a_message_is_that_of_the_websocket_library(size: int, text: bool) -> None:
+    data = b"a" * size
+    frame = Frame(Opcode.TEXT if text else Opcode.BINARY, data)
+    assert frame_head(size, text=text) + data == frame.serialize(mask=False)

@@ -32,6 +32,8 @@ SEQUENCE_MASK = 2**32 - 1
 
 _PREFIX = struct.Struct("<BBHI")
 _TAIL = struct.Struct("<QQIHH")
+_HEAD_16 = struct.Struct("!BBH")
+_HEAD_64 = struct.Struct("!BBQ")
 HEADER_BYTES = _PREFIX.size + _TAIL.size
 
 encode_json: Callable[[object], bytes] = msgspec.json.Encoder().encode
@@ -59,6 +61,16 @@ class Part:
 def binary_prefix(sub: int, seq: int, *, kind: int = KIND_SAMPLES) -> bytes:
     """``u8 kind, u8 version, u16 sub, u32 seq``: the part of a binary batch that differs between subscribers."""
     return _PREFIX.pack(kind, BATCH_VERSION, sub, seq)
+
+
+def frame_head(size: int, *, text: bool) -> bytes:
+    """What precedes a whole message of ``size`` bytes from a server: RFC 6455 section 5.2, FIN and no mask."""
+    opcode = 0x81 if text else 0x82
+    if size < 126:
+        return bytes((opcode, size))
+    if size < 1 << 16:
+        return _HEAD_16.pack(opcode, 126, size)
+    return _HEAD_64.pack(opcode, 127, size)
 
 
 def json_prefix(op: str, sub: int, seq: int) -> bytes:
