@@ -44,7 +44,7 @@ class StreamInfo:
         rate_hz: nominal output data rate.
         measured_rate_hz: rate by the board's clock, as the samples show it, else as the board says; None until known.
         epoch: the run of the index that goes on now.
-        latency_us: longest that a sample waits in an open batch on the board.
+        latency_us: how old a sample is at most when its batch is ready for the line.
         enabled: False if the host has disabled it: no samples, and the index stands still.
         state: ``streaming``, ``stopped``, ``missing``, ``failing``, ``absent``.
         calibration: id of the calibration that its values are made with; None: nominal.

@@ -60,6 +60,12 @@ static void sensor_log(void *context, enum sensor_log_level level, const char *t
     log_add(&app.log, hal_time_us(), (enum tp_log_level)level, text);
 }
 
+static bool sensor_fits(void *context, const struct sensor *sensor, const struct sensor_stream *next)
+{
+    (void)context;
+    return fit_allows(&app.fit, sensor, next, app.line.baud, hal_time_us());
+}
+
 /* ---- start */
 
 void application_start_system(void)
@@ -113,7 +119,8 @@ static uint32_t clock_flags(void)
 void application_start_sensors(void)
 {
     buses_open();
-    mcu_temp_init(&app.mcu_temp, sensors_sink(&app.streams, sensor_log), STREAM_MCU_TEMP, app.adc_open);
+    mcu_temp_init(&app.mcu_temp, sensors_sink(&app.streams, sensor_log, sensor_fits), STREAM_MCU_TEMP,
+                  app.adc_open);
     sensors_start(&app.streams, app.identity.boot_id & 7u, &app.mcu_temp.sensor);
     fit_init(&app.fit, &app.streams, &app.log, app.identity.baud);
     configuration_init(&app.configuration, &app.streams, &app.log, app.identity.baud);
@@ -211,7 +218,6 @@ static void handle_tick(uint64_t now_us)
     buses_poll(now_us);
     sensors_poll(now_us);
     configuration_poll(&app.configuration, now_us);
-    fit_poll(&app.fit, app.commands.line_bits, now_us);
     expire_batches(now_us);
     health_poll(&app.health, &sources, now_us);
 }

@@ -15,10 +15,17 @@ struct budget budget_now(const struct streams *streams)
     struct budget plan;
     for (uint8_t i = 0; i < STREAMS; i++) {
         plan.stream[i].enabled = streams->stream[i].enabled;
-        plan.stream[i].rate_mhz = streams_descriptor(streams, i)->rate_mhz;
         plan.stream[i].latency_us = streams->stream[i].sampler.wanted_latency_us;
+        budget_take(&plan, i, streams_descriptor(streams, i));
     }
     return plan;
+}
+
+void budget_take(struct budget *plan, uint8_t number, const struct sensor_stream *descriptor)
+{
+    plan->stream[number].rate_mhz = descriptor->rate_mhz;
+    plan->stream[number].bus = descriptor->bus;
+    plan->stream[number].bus_bits = descriptor->bus_bits;
 }
 
 /* The rate at which a stream really comes when it is set to a nominal one. */
@@ -42,8 +49,8 @@ uint32_t budget_line_bits(const struct streams *streams, const struct budget *pl
         if (plan->stream[i].enabled) {
             uint32_t rate_mhz = plan->stream[i].rate_mhz;
             uint8_t size = streams_descriptor(streams, i)->sample_size;
-            uint32_t n =
-                sampler_batch_samples(&streams->stream[i].sampler, plan->stream[i].latency_us, rate_mhz);
+            uint32_t n = sampler_batch_samples(&streams->stream[i].sampler, plan->stream[i].latency_us,
+                                               rate_mhz, streams_reading(streams, i, rate_mhz));
             uint64_t frame = (uint64_t)TP_ENCODED_SIZE(TP_SAMPLES_SIZE + n * size) * BITS_PER_BYTE;
             uint64_t per_frame = UINT64_C(1000) * n; /* samples, in 1/1000 */
             sum += (frame * real_rate(streams, i, rate_mhz) + per_frame - 1u) / per_frame;
@@ -56,10 +63,8 @@ static uint32_t bus_bits(const struct streams *streams, const struct budget *pla
 {
     uint64_t sum = 0;
     for (uint8_t i = 0; i < STREAMS; i++) {
-        if (streams_descriptor(streams, i)->bus ==
-            bus) { /* the sensor of a disabled stream is read as well */
-            sum += (uint64_t)streams_descriptor(streams, i)->bus_bits *
-                   real_rate(streams, i, plan->stream[i].rate_mhz);
+        if (plan->stream[i].bus == bus) { /* the sensor of a disabled stream is read as well */
+            sum += (uint64_t)plan->stream[i].bus_bits * real_rate(streams, i, plan->stream[i].rate_mhz);
         }
     }
     sum = (sum + 999u) / 1000u;

@@ -15,6 +15,8 @@
 struct budget {
     struct {
         bool enabled;
+        enum sensor_bus bus;
+        uint16_t bus_bits;   /* for a sample */
         uint32_t rate_mhz;   /* nominal */
         uint32_t latency_us; /* 0: the default for the rate */
     } stream[STREAMS];
@@ -26,6 +28,9 @@ struct budget_cost {
 };
 
 struct budget budget_now(const struct streams *streams);
+
+/* Makes a stream as a descriptor says; whether it is enabled, and its latency, stay. */
+void budget_take(struct budget *plan, uint8_t number, const struct sensor_stream *descriptor);
 
 /* Bits a second that the line needs: the frames of every enabled stream, HEALTH and the host's fastest pings.
  * Where a sensor's clock has been measured the streams run as fast as it does. */

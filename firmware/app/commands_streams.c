@@ -22,6 +22,8 @@ static uint8_t after_change(struct commands *commands, const struct request *req
         return command_later(commands, request, sensor_of(commands, stream), finish, stream, value);
     case SENSOR_CHANGE_BUSY:
         return TP_STATUS_BUSY;
+    case SENSOR_CHANGE_UNSUPPORTED:
+        return TP_STATUS_UNSUPPORTED;
     case SENSOR_CHANGE_FAILED:
         break;
     }
@@ -42,6 +44,7 @@ static uint8_t progress(const struct commands *commands, const struct pending *p
         return TP_STATUS_OK;
     case SENSOR_CHANGE_BUSY:
     case SENSOR_CHANGE_FAILED:
+    case SENSOR_CHANGE_UNSUPPORTED:
         break;
     }
     return TP_STATUS_FAILED;
@@ -70,18 +73,21 @@ static struct budget plan_now(const struct commands *commands)
     return plan;
 }
 
-static uint8_t check(const struct commands *commands, const struct budget *plan, struct answer *answer)
+/* What every change of a setting has to pass: it may happen now, its answer may wait for the sensor where it
+ * has to, and line and bus carry the plan; NULL: it takes no more of them. */
+static uint8_t admit(const struct commands *commands, uint8_t stream, bool later, const struct budget *plan,
+                     struct answer *answer)
 {
     struct budget_cost cost;
+    if ((later && !command_may_wait(commands, sensor_of(commands, stream))) ||
+        commands->configuration->applying || !streams_may_change(commands->streams, stream)) {
+        return TP_STATUS_BUSY;
+    }
+    if (plan == NULL) {
+        return TP_STATUS_OK;
+    }
     uint8_t status = budget_check(commands->streams, plan, commands->line_bits, &cost);
     return status == TP_STATUS_OK ? status : refuse(answer, status, cost.needed, cost.available);
-}
-
-/* Whether the settings of the stream's sensor may change; otherwise a command that would do that is `busy`.
- */
-static bool may_change(const struct commands *commands, uint8_t stream)
-{
-    return !commands->configuration->applying && streams_may_change(commands->streams, stream);
 }
 
 /* ---- rate */
@@ -128,18 +134,17 @@ uint8_t command_set_rate(struct commands *commands, const struct request *reques
     if (args.rate_mhz < lowest_mhz || args.rate_mhz > highest_mhz) {
         return refuse(answer, TP_STATUS_BAD_ARGUMENT, lowest_mhz, highest_mhz);
     }
-    if (!command_may_wait(commands, sensor) || !may_change(commands, args.stream)) {
-        return TP_STATUS_BUSY;
-    }
     enum sensor_change change = SENSOR_CHANGE_DONE;
     uint32_t rate_mhz = sensor->ops->nearest_rate(sensor, which, args.rate_mhz);
     struct budget plan = plan_now(commands);
-    if (rate_mhz != plan.stream[args.stream].rate_mhz) {
-        plan.stream[args.stream].rate_mhz = rate_mhz;
-        uint8_t status = check(commands, &plan, answer);
-        if (status != TP_STATUS_OK) {
-            return status;
-        }
+    bool differs = rate_mhz != plan.stream[args.stream].rate_mhz;
+    plan.stream[args.stream].rate_mhz = rate_mhz;
+    uint8_t status = admit(commands, args.stream, true, differs ? &plan : NULL, answer);
+    if (status != TP_STATUS_OK) {
+        return status;
+    }
+    bool other_wish = sensor->ops->wanted_rate != NULL && sensor->ops->wanted_rate(sensor, which) != rate_mhz;
+    if (differs || other_wish) {
         change = sensor->ops->set_rate(sensor, which, rate_mhz, request->now_us);
     }
     return after_change(commands, request, change, finish_rate, args.stream, rate_mhz, answer);
@@ -181,8 +186,9 @@ uint8_t command_set_range(struct commands *commands, const struct request *reque
         answer->size = (uint8_t)tp_set_range_refusal_write(answer->data, sizeof answer->data, &limits);
         return TP_STATUS_BAD_ARGUMENT;
     }
-    if (!command_may_wait(commands, sensor) || !may_change(commands, args.stream)) {
-        return TP_STATUS_BUSY;
+    uint8_t status = admit(commands, args.stream, true, NULL, answer);
+    if (status != TP_STATUS_OK) {
+        return status;
     }
     enum sensor_change change = sensor->ops->set_range(sensor, which, args.field, wanted, request->now_us);
     return after_change(commands, request, change, finish_range, args.stream, args.field, answer);
@@ -198,19 +204,14 @@ uint8_t command_enable_stream(struct commands *commands, const struct request *r
     if (args.enabled > 1) {
         return TP_STATUS_BAD_ARGUMENT;
     }
-    if (!may_change(commands, args.stream)) {
-        return TP_STATUS_BUSY;
-    }
     struct budget plan = plan_now(commands);
-    if (args.enabled != 0 && !plan.stream[args.stream].enabled) {
-        plan.stream[args.stream].enabled = true;
-        uint8_t status = check(commands, &plan, answer);
-        if (status != TP_STATUS_OK) {
-            return status;
-        }
+    bool more = args.enabled != 0 && !plan.stream[args.stream].enabled;
+    plan.stream[args.stream].enabled = args.enabled != 0;
+    uint8_t status = admit(commands, args.stream, false, more ? &plan : NULL, answer);
+    if (status == TP_STATUS_OK) {
+        streams_set_enabled(commands->streams, args.stream, args.enabled != 0);
     }
-    streams_set_enabled(commands->streams, args.stream, args.enabled != 0);
-    return TP_STATUS_OK;
+    return status;
 }
 
 uint8_t command_set_latency(struct commands *commands, const struct request *request, struct answer *answer)
@@ -222,18 +223,14 @@ uint8_t command_set_latency(struct commands *commands, const struct request *req
         (args.latency_us < SAMPLER_LATENCY_MIN_US || args.latency_us > SAMPLER_LATENCY_MAX_US)) {
         return refuse(answer, TP_STATUS_BAD_ARGUMENT, SAMPLER_LATENCY_MIN_US, SAMPLER_LATENCY_MAX_US);
     }
-    if (!may_change(commands, args.stream)) {
-        return TP_STATUS_BUSY;
-    }
     struct budget plan = plan_now(commands);
-    if (args.latency_us != plan.stream[args.stream].latency_us) {
-        plan.stream[args.stream].latency_us = args.latency_us;
-        uint8_t status = check(commands, &plan, answer);
-        if (status != TP_STATUS_OK) {
-            return status;
-        }
-        streams_set_latency(commands->streams, args.stream, args.latency_us);
+    bool differs = args.latency_us != plan.stream[args.stream].latency_us;
+    plan.stream[args.stream].latency_us = args.latency_us;
+    uint8_t status = admit(commands, args.stream, false, differs ? &plan : NULL, answer);
+    if (status != TP_STATUS_OK) {
+        return status;
     }
+    streams_set_latency(commands->streams, args.stream, args.latency_us);
     struct tp_set_latency_result result = {
         .latency_us = streams_snapshot(commands->streams, args.stream).latency_us,
     };

@@ -34,70 +34,57 @@ static void say(struct fit *fit, uint8_t status, const struct budget_cost *cost,
     log_add(fit->log, now_us, TP_LOG_LEVEL_WARNING, fit->text);
 }
 
-static void remember(struct fit *fit, uint8_t number)
-{
-    fit->part[number] = streams_descriptor(fit->streams, number)->part;
-    fit->bus[number] = streams_descriptor(fit->streams, number)->bus;
-}
-
-/* The plan with a rate of this stream that fits, or the lowest there is. */
-static void lower(const struct fit *fit, struct budget *plan, uint8_t number, uint32_t line_bits)
-{
-    const struct sensor *sensor = fit->streams->stream[number].sensor;
-    uint8_t which = streams_which(fit->streams, number);
-    uint32_t *rate_mhz = &plan->stream[number].rate_mhz;
-    struct budget_cost cost;
-    uint32_t lowest;
-    uint32_t highest;
-    sensor->ops->rate_range(sensor, which, &lowest, &highest);
-    while (budget_check(fit->streams, plan, line_bits, &cost) != TP_STATUS_OK && *rate_mhz / 2u >= lowest) {
-        *rate_mhz = sensor->ops->nearest_rate(sensor, which, *rate_mhz / 2u);
-    }
-}
-
-/* False: the sensor is busy, so that this is to be done again. */
-static bool check_part(struct fit *fit, uint8_t number, uint32_t line_bits, const char *outcome,
-                       uint64_t now_us)
+/* Whether it had to be lowered. */
+static bool lower_default(const struct fit *fit, uint8_t number, uint32_t line_bits)
 {
     struct sensor *sensor = fit->streams->stream[number].sensor;
-    struct budget plan = budget_now(fit->streams);
-    struct budget_cost cost;
-    uint8_t status = budget_check(fit->streams, &plan, line_bits, &cost);
-    uint32_t before_mhz = plan.stream[number].rate_mhz;
-    if (status == TP_STATUS_OK) {
-        return true;
+    uint8_t which = streams_which(fit->streams, number);
+    uint32_t lowest_mhz;
+    uint32_t highest_mhz;
+    bool lowered = false;
+    sensor->ops->rate_range(sensor, which, &lowest_mhz, &highest_mhz);
+    for (;;) {
+        struct budget now = budget_now(fit->streams);
+        struct budget_cost cost;
+        uint32_t rate_mhz = now.stream[number].rate_mhz / 2u;
+        if (rate_mhz < lowest_mhz || budget_check(fit->streams, &now, line_bits, &cost) == TP_STATUS_OK ||
+            sensor->ops->set_rate(sensor, which, sensor->ops->nearest_rate(sensor, which, rate_mhz), 0) !=
+                SENSOR_CHANGE_DONE) {
+            return lowered;
+        }
+        lowered = true;
     }
-    lower(fit, &plan, number, line_bits);
-    if (plan.stream[number].rate_mhz == before_mhz) {
-        return true; /* it is not this one's: whose rate it is has been asked before */
-    }
-    if (!streams_may_change(fit->streams, number) ||
-        sensor->ops->set_rate(sensor, streams_which(fit->streams, number), plan.stream[number].rate_mhz,
-                              now_us) == SENSOR_CHANGE_BUSY) {
-        return false;
-    }
-    say(fit, status, &cost, outcome, now_us);
-    return true;
 }
 
 void fit_init(struct fit *fit, const struct streams *streams, struct log *log, uint32_t line_bits)
 {
     *fit = (struct fit){.streams = streams, .log = log};
+    struct budget usual = budget_now(streams);
+    struct budget_cost cost;
+    uint8_t status = budget_check(streams, &usual, line_bits, &cost);
+    bool lowered = false;
     for (uint8_t i = 0; i < STREAMS; i++) {
-        (void)check_part(fit, i, line_bits, ": lower rates than usual", 0); /* no sensor is busy yet */
-        remember(fit, i);
+        lowered |= lower_default(fit, i, line_bits);
+    }
+    if (lowered) {
+        say(fit, status, &cost, ": lower rates than usual", 0);
     }
 }
 
-void fit_poll(struct fit *fit, uint32_t line_bits, uint64_t now_us)
+bool fit_allows(struct fit *fit, const struct sensor *sensor, const struct sensor_stream *next,
+                uint32_t line_bits, uint64_t now_us)
 {
-    for (uint8_t i = 0; i < STREAMS; i++) {
-        const struct sensor_stream *descriptor = streams_descriptor(fit->streams, i);
-        if ((fit->part[i] != descriptor->part || fit->bus[i] != descriptor->bus) &&
-            check_part(fit, i, line_bits, ": a lower rate for the part that was found", now_us)) {
-            remember(fit, i);
-        }
+    struct budget plan = budget_now(fit->streams);
+    struct budget_cost cost;
+    for (uint8_t i = 0; i < sensor->stream_count; i++) {
+        budget_take(&plan, (uint8_t)(sensor->first_stream + i), &next[i]);
     }
+    uint8_t status = budget_check(fit->streams, &plan, line_bits, &cost);
+    bool wish = next->rate_mhz == sensor->ops->nearest_rate(sensor, 0, sensor->ops->wanted_rate(sensor, 0));
+    if (status != TP_STATUS_OK && wish) { /* said once, not at each rate that is tried below it */
+        say(fit, status, &cost, ": a lower rate for the part that was found", now_us);
+    }
+    return status == TP_STATUS_OK;
 }
 
 void fit_line_changed(struct fit *fit, uint32_t line_bits, uint64_t now_us)

@@ -41,34 +41,44 @@ static uint32_t period_of(uint32_t rate_mhz)
     return 1000000000u / rate_mhz;
 }
 
-uint32_t sampler_latency(uint32_t wanted_us, uint32_t rate_mhz)
+uint32_t sampler_latency(uint32_t wanted_us, uint32_t rate_mhz, struct sensor_reading reading)
 {
+    uint32_t bound_us = rate_mhz >= SAMPLER_FAST_MHZ ? SAMPLER_FAST_LATENCY_US : SAMPLER_SLOW_LATENCY_US;
     if (wanted_us != 0) {
-        return wanted_us;
+        bound_us = wanted_us;
     }
-    return rate_mhz >= SAMPLER_FAST_MHZ ? SAMPLER_FAST_LATENCY_US : SAMPLER_SLOW_LATENCY_US;
+    return bound_us > reading.age_us ? bound_us : reading.age_us;
 }
 
-/* One and a half periods before the bound. */
-static uint32_t close_after(uint32_t latency_us, uint32_t period_us)
+/* The next reading ends one period and its first sample's age behind the last tick; half a period early. */
+static uint32_t close_after(uint32_t latency_us, uint32_t period_us, struct sensor_reading reading)
 {
-    uint64_t ahead_us = (uint64_t)period_us + period_us / 2u;
+    uint64_t ahead_us = (uint64_t)period_us + period_us / 2u + reading.age_us;
     return latency_us > ahead_us ? (uint32_t)(latency_us - ahead_us) : 0;
 }
 
-uint32_t sampler_batch_samples(const struct sampler *sampler, uint32_t wanted_latency_us, uint32_t rate_mhz)
+uint32_t sampler_batch_samples(const struct sampler *sampler, uint32_t wanted_latency_us, uint32_t rate_mhz,
+                               struct sensor_reading reading)
 {
     uint32_t period_us = period_of(rate_mhz);
-    uint32_t close_us = close_after(sampler_latency(wanted_latency_us, rate_mhz), period_us);
-    uint32_t in_time = (close_us + period_us - 1u) / period_us + 1u;
+    uint32_t latency_us = sampler_latency(wanted_latency_us, rate_mhz, reading);
+    uint32_t close_us = close_after(latency_us, period_us, reading);
+    uint32_t interval_us = period_us * reading.samples;
+    uint32_t readings = (close_us + period_us + interval_us - 1u) / interval_us;
+    uint32_t in_time = readings * reading.samples;
     uint32_t fit = (uint32_t)sampler->capacity / sampler->sample_size;
-    return in_time < fit ? in_time : fit;
+    if (in_time <= fit) {
+        return in_time;
+    }
+    bool rest_waits = reading.samples == 1 || (uint64_t)fit * period_us <= close_us;
+    return rest_waits ? fit : in_time / ((in_time + fit - 1u) / fit);
 }
 
-void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz)
+void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz, struct sensor_reading reading)
 {
-    sampler->latency_us = sampler_latency(sampler->wanted_latency_us, rate_mhz);
-    sampler->close_us = close_after(sampler->latency_us, period_of(rate_mhz));
+    sampler->latency_us = sampler_latency(sampler->wanted_latency_us, rate_mhz, reading);
+    sampler->close_us = close_after(sampler->latency_us, period_of(rate_mhz), reading);
+    sampler->singly = reading.samples == 1;
 }
 
 static void close(struct sampler *sampler)
@@ -116,8 +126,18 @@ void sampler_push(struct sampler *sampler, uint64_t time_us, const void *sample)
     sampler->next_index++;
     copy((uint8_t *)batch + BATCH_HEAD + batch->size, sample, sampler->sample_size);
     batch->size = (uint16_t)(batch->size + sampler->sample_size);
-    bool full = batch->size + sampler->sample_size > sampler->capacity;
-    if (full || (uint32_t)(time_us - batch->time_us) >= sampler->close_us) {
+    sampler->last_us = (uint32_t)time_us;
+    if (batch->size + sampler->sample_size > sampler->capacity) {
+        close(sampler);
+    } else if (sampler->singly) {
+        sampler_end_reading(sampler);
+    }
+}
+
+void sampler_end_reading(struct sampler *sampler)
+{
+    const struct batch *batch = sampler->open;
+    if (batch != NULL && sampler->last_us - (uint32_t)batch->time_us >= sampler->close_us) {
         close(sampler);
     }
 }
@@ -129,11 +149,11 @@ void sampler_lose(struct sampler *sampler, volatile uint32_t *counter, uint32_t 
     *counter += ticks;
 }
 
-void sampler_change(struct sampler *sampler, uint32_t rate_mhz)
+void sampler_change(struct sampler *sampler, uint32_t rate_mhz, struct sensor_reading reading)
 {
     close(sampler);
     sampler->generation = (sampler->generation + 1u) & 7u;
-    sampler_set_rate(sampler, rate_mhz);
+    sampler_set_rate(sampler, rate_mhz, reading);
 }
 
 void sampler_interrupt(struct sampler *sampler)

@@ -3,9 +3,13 @@
  *     slots   [ closed ][ closed ][  open   ][  free   ]      one writer (the sensor's interrupts),
  *              tail ->             head ->                    one reader (the main loop)
  *
- * A batch is closed when the next sample would not fit or would come after the latency bound (half a period
- * earlier, so that jitter does not change the number of samples), and at every hole, every change of
+ * Samples come in readings: one, or what a sensor's FIFO held. A batch is closed when the next sample would
+ * not fit, at the end of a reading when the end of the next one would come after the latency bound (half a
+ * period earlier, so that jitter does not change the number of samples), and at every hole, every change of
  * descriptor and every interruption: it never spans one. While no slot is free ticks are counted as lost.
+ *
+ * The latency bound is the age of a batch's first sample when the batch is closed; no less than what a
+ * reading takes.
  */
 #ifndef APP_SAMPLER_H
 #define APP_SAMPLER_H
@@ -13,12 +17,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "drivers/sensor.h"
 #include "lib/check.h"
 #include "tp_messages.h"
 
 #define SAMPLER_BATCH_BYTES     480u    /* of samples, SPEC.md "Streams, generations, indexes" */
 #define SAMPLER_FAST_MHZ        500000u /* from this rate on the shorter default bound holds */
-#define SAMPLER_FAST_LATENCY_US 20000u
+#define SAMPLER_FAST_LATENCY_US 25000u  /* 20 samples of 1 kHz, and to read them over 400 kHz I2C */
 #define SAMPLER_SLOW_LATENCY_US 50000u
 #define SAMPLER_LATENCY_MIN_US  1000u /* that a host may ask for */
 #define SAMPLER_LATENCY_MAX_US  1000000u
@@ -49,7 +54,9 @@ struct sampler {
     uint8_t described;          /* the generation whose descriptor was sent last */
     uint32_t wanted_latency_us; /* 0: the default for the rate */
     uint32_t latency_us;        /* in force */
-    uint32_t close_us;          /* age of a batch from which on the next sample would come too late */
+    uint32_t close_us;          /* of ticks in a batch, from which on the next reading would come too late */
+    bool singly;                /* each sample is a reading */
+    uint32_t last_us;           /* low bits of the time of the last sample */
     struct batch *open;
     volatile uint8_t head; /* slot to write to */
     volatile uint8_t tail; /* oldest closed slot; head == tail: none */
@@ -63,20 +70,23 @@ struct sampler {
 void sampler_init(struct sampler *sampler, uint8_t stream, uint8_t sample_size, uint8_t generation,
                   void *memory, uint8_t slot_count, uint16_t capacity);
 
-/* Sets the rate without a new generation: before the first sample. */
-void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz);
+/* Sets the rate without a new generation: before the first sample. `reading`: how samples come at it. */
+void sampler_set_rate(struct sampler *sampler, uint32_t rate_mhz, struct sensor_reading reading);
 
 /* The bound that holds at a rate; `wanted_us` 0: the default. */
-uint32_t sampler_latency(uint32_t wanted_us, uint32_t rate_mhz);
+uint32_t sampler_latency(uint32_t wanted_us, uint32_t rate_mhz, struct sensor_reading reading);
 
-/* Samples of a batch at a nominal rate. */
-uint32_t sampler_batch_samples(const struct sampler *sampler, uint32_t wanted_latency_us, uint32_t rate_mhz);
+/* Samples of a batch at a nominal rate: on the average, where the last of a few readings is not full. */
+uint32_t sampler_batch_samples(const struct sampler *sampler, uint32_t wanted_latency_us, uint32_t rate_mhz,
+                               struct sensor_reading reading);
 
 /* Sensor's interrupt, or interrupts masked: */
 void sampler_push(struct sampler *sampler, uint64_t time_us, const void *sample); /* a tick and its sample */
+void sampler_end_reading(struct sampler *sampler); /* where one is more than a sample */
 void sampler_lose(struct sampler *sampler, volatile uint32_t *counter,
                   uint32_t ticks); /* ticks without; counter is one of its own */
-void sampler_change(struct sampler *sampler, uint32_t rate_mhz); /* new descriptor: next generation */
+/* New descriptor: next generation. */
+void sampler_change(struct sampler *sampler, uint32_t rate_mhz, struct sensor_reading reading);
 void sampler_interrupt(struct sampler *sampler); /* the next sample does not follow the last */
 
 /* Main loop, interrupts masked: whether every batch that waits keeps a descriptor of its own at the host if

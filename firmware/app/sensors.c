@@ -86,11 +86,12 @@ static void open_ports(void)
     }
 }
 
-const struct sensor_sink *sensors_sink(struct streams *streams,
-                                       void (*log)(void *context, enum sensor_log_level level,
-                                                   const char *text))
+const struct sensor_sink *
+sensors_sink(struct streams *streams,
+             void (*log)(void *context, enum sensor_log_level level, const char *text),
+             bool (*fits)(void *context, const struct sensor *sensor, const struct sensor_stream *next))
 {
-    sensors.sink = streams_sink(streams, log);
+    sensors.sink = streams_sink(streams, log, fits);
     return &sensors.sink;
 }
 

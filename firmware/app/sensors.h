@@ -7,11 +7,12 @@
 #include "app/streams.h"
 #include "hal/data_ready.h"
 
-/* The sink of every sensor; `log` gets what they have to say. Main loop, once, before any sensor is
- * initialised: a sensor may use its sink at once. */
-const struct sensor_sink *sensors_sink(struct streams *streams,
-                                       void (*log)(void *context, enum sensor_log_level level,
-                                                   const char *text));
+/* The sink of every sensor; `log` gets what they have to say, `fits` is asked for each part that comes. Main
+ * loop, once, before any sensor is initialised: a sensor may use its sink at once. */
+const struct sensor_sink *
+sensors_sink(struct streams *streams,
+             void (*log)(void *context, enum sensor_log_level level, const char *text),
+             bool (*fits)(void *context, const struct sensor *sensor, const struct sensor_stream *next));
 
 /* Binds every stream to its sensor and opens the data-ready lines; buses_open() and sensors_sink() were
  * before. Main loop, once. */

@@ -12,6 +12,15 @@ const struct sensor_stream *streams_descriptor(const struct streams *streams, ui
     return &streams->stream[number].sensor->streams[streams_which(streams, number)];
 }
 
+struct sensor_reading streams_reading(const struct streams *streams, uint8_t number, uint32_t rate_mhz)
+{
+    const struct sensor *sensor = streams->stream[number].sensor;
+    if (sensor->ops->reading == NULL) {
+        return (struct sensor_reading){.samples = 1};
+    }
+    return sensor->ops->reading(sensor, streams_which(streams, number), rate_mhz);
+}
+
 struct stream_snapshot streams_snapshot(const struct streams *streams, uint8_t number)
 {
     uint32_t state = hal_irq_save();
@@ -33,6 +42,11 @@ static void sample(void *context, uint8_t number, uint64_t time_us, const void *
     }
 }
 
+static void end_reading(void *context, uint8_t number)
+{
+    sampler_end_reading(&((struct streams *)context)->stream[number].sampler);
+}
+
 static void lost(void *context, uint8_t number, enum sensor_loss cause, uint32_t ticks)
 {
     struct stream *stream = &((struct streams *)context)->stream[number];
@@ -42,12 +56,31 @@ static void lost(void *context, uint8_t number, enum sensor_loss cause, uint32_t
     }
 }
 
+static void change(struct streams *streams, uint8_t number)
+{
+    uint32_t rate_mhz = streams_descriptor(streams, number)->rate_mhz;
+    sampler_change(&streams->stream[number].sampler, rate_mhz, streams_reading(streams, number, rate_mhz));
+    streams->changed |= 1u << number;
+}
+
+static bool latency_differs(const struct streams *streams, uint8_t number)
+{
+    const struct sampler *sampler = &streams->stream[number].sampler;
+    uint32_t rate_mhz = streams_descriptor(streams, number)->rate_mhz;
+    return sampler_latency(sampler->wanted_latency_us, rate_mhz,
+                           streams_reading(streams, number, rate_mhz)) != sampler->latency_us;
+}
+
 static void changed(void *context, uint8_t number)
 {
     struct streams *streams = context;
     uint32_t state = hal_irq_save();
-    sampler_change(&streams->stream[number].sampler, streams_descriptor(streams, number)->rate_mhz);
-    streams->changed |= 1u << number;
+    change(streams, number);
+    for (uint8_t i = 0; i < STREAMS; i++) { /* the sensor may be read at other times */
+        if (streams->stream[i].sensor == streams->stream[number].sensor && latency_differs(streams, i)) {
+            change(streams, i);
+        }
+    }
     hal_irq_restore(state);
     hal_post(HAL_EVENT_SAMPLES);
 }
@@ -87,24 +120,27 @@ void streams_set_latency(struct streams *streams, uint8_t number, uint32_t laten
 {
     uint32_t state = hal_irq_save();
     struct sampler *sampler = &streams->stream[number].sampler;
-    uint32_t before_us = sampler->latency_us;
     sampler->wanted_latency_us = latency_us;
-    if (sampler_latency(latency_us, streams_descriptor(streams, number)->rate_mhz) != before_us) {
+    if (latency_differs(streams, number)) {
         changed(streams, number);
     }
     hal_irq_restore(state);
 }
 
 struct sensor_sink streams_sink(struct streams *streams,
-                                void (*log)(void *context, enum sensor_log_level level, const char *text))
+                                void (*log)(void *context, enum sensor_log_level level, const char *text),
+                                bool (*fits)(void *context, const struct sensor *sensor,
+                                             const struct sensor_stream *next))
 {
     return (struct sensor_sink){
         .context = streams,
         .sample = sample,
+        .end_reading = end_reading,
         .lost = lost,
         .changed = changed,
         .interrupted = interrupted,
         .log = log,
+        .fits = fits,
     };
 }
 
@@ -115,6 +151,7 @@ void streams_bind(struct streams *streams, uint8_t number, struct sensor *sensor
     stream->sensor = sensor;
     const struct sensor_stream *descriptor = streams_descriptor(streams, number);
     sampler_init(&stream->sampler, number, descriptor->sample_size, generation, memory, slot_count, capacity);
-    sampler_set_rate(&stream->sampler, descriptor->rate_mhz);
+    sampler_set_rate(&stream->sampler, descriptor->rate_mhz,
+                     streams_reading(streams, number, descriptor->rate_mhz));
     stream->enabled = true;
 }

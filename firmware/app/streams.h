@@ -32,15 +32,20 @@ struct stream_snapshot {
 const struct sensor_stream *streams_descriptor(const struct streams *streams, uint8_t number);
 struct stream_snapshot streams_snapshot(const struct streams *streams, uint8_t number);
 
+/* How its samples come at a nominal rate. */
+struct sensor_reading streams_reading(const struct streams *streams, uint8_t number, uint32_t rate_mhz);
+
 /* A stream's number within its sensor. */
 uint8_t streams_which(const struct streams *streams, uint8_t number);
 
-/* The sink that every sensor of the board feeds; `log` goes where the caller says. */
+/* The sink that every sensor of the board feeds; `log` and `fits` go where the caller says. */
 struct sensor_sink streams_sink(struct streams *streams,
-                                void (*log)(void *context, enum sensor_log_level level, const char *text));
+                                void (*log)(void *context, enum sensor_log_level level, const char *text),
+                                bool (*fits)(void *context, const struct sensor *sensor,
+                                             const struct sensor_stream *next));
 
 /* Settings of the host; each makes a new generation where it changes something. A latency of 0 is the default
- * for the rate. Main loop. */
+ * for the rate; one that is shorter than the sensor's readings take is as long as they take. Main loop. */
 void streams_set_enabled(struct streams *streams, uint8_t number, bool enabled);
 void streams_set_latency(struct streams *streams, uint8_t number, uint32_t latency_us);
 

@@ -12,16 +12,6 @@
 #define DEFAULT_ACCEL    (4.0f * IMU_STANDARD_GRAVITY)
 #define DEFAULT_GYRO     (500.0f * IMU_RAD_PER_DEG)
 
-static uint32_t lock(const struct imu *imu)
-{
-    return imu->port->bus->lock(imu->port->bus->handle);
-}
-
-static void unlock(const struct imu *imu, uint32_t state)
-{
-    imu->port->bus->unlock(imu->port->bus->handle, state);
-}
-
 /* ---- what is said */
 
 /* Says a thing once, not at each try. */
@@ -115,10 +105,10 @@ static void take_up_abandoned(struct imu *imu, uint64_t now_us)
     imu->abandoned = NULL;
     imu->no_edges = false;
     report(imu, imu->abandoned_as, SENSOR_LOG_WARNING, why);
-    uint32_t state = lock(imu);
+    uint32_t state = imu_lock(imu);
     lose_unread(imu, now_us);
     interrupt_streams(imu);
-    unlock(imu, state);
+    imu_unlock(imu, state);
 }
 
 /* ---- looking for it: one read for each place where a candidate may be */
@@ -199,7 +189,7 @@ static void poll_absent(struct imu *imu, uint64_t now_us)
     if (imu->round_over) {
         end_round(imu, now_us);
     }
-    uint32_t state = lock(imu);
+    uint32_t state = imu_lock(imu);
     imu_lose_by_time(imu, now_us);
     if (now_us >= imu->next_try_us) {
         imu->next_try_us = now_us + RETRY_US;
@@ -208,20 +198,10 @@ static void poll_absent(struct imu *imu, uint64_t now_us)
         imu->probed = 0;
         probe(imu);
     }
-    unlock(imu, state);
+    imu_unlock(imu, state);
 }
 
 /* ---- configuration */
-
-/* Main loop: everything for a setup, so that interrupts need only go through it. */
-static void prepare(struct imu *imu, const struct imu_wanted *wanted)
-{
-    imu->new_wanted = *wanted;
-    imu->new_setup = imu_setup_for(imu->chip, imu->port, wanted);
-    imu->configuration_count = imu->chip->configure(&imu->new_setup, imu->configuration);
-    ASSERT(imu->configuration_count <= IMU_STEPS_MAX);
-    imu_describe(imu, imu->chip, imu->port, &imu->new_setup);
-}
 
 static struct imu_script configuration(const struct imu *imu)
 {
@@ -230,30 +210,31 @@ static struct imu_script configuration(const struct imu *imu)
 
 static void reset_and_configure(struct imu *imu)
 {
-    prepare(imu, &imu->wanted);
-    uint32_t state = lock(imu);
+    uint32_t state = imu_lock(imu);
     imu_run_script(imu, IMU_RESET, *imu->chip->reset);
-    unlock(imu, state);
+    imu_unlock(imu, state);
 }
 
 static void configure_found(struct imu *imu)
 {
     const struct imu_candidate *found = &imu->candidates[imu->probed];
-    uint32_t state = lock(imu);
+    bool described = imu->chip == found->chip && imu->port == found->port;
+    uint32_t state = imu_lock(imu);
     imu->same_device = imu->found == found;
     imu->ticking = false;
     imu->found = found;
     imu->chip = found->chip;
     imu->port = found->port;
-    unlock(imu, state);
+    imu_unlock(imu, state);
     if (!imu->same_device) {
         imu->temperature_known = false;
     }
-    reset_and_configure(imu);
-    if (imu->new_setup.rate != imu_nearest_rate(imu->chip, imu->wanted.rate_mhz)) {
-        imu->sensor.sink->log(imu->sensor.sink->context, SENSOR_LOG_WARNING,
-                              "imu: its bus cannot carry the wanted rate; running at the highest that fits");
+    if (described) { /* its rate has been asked about */
+        imu_prepare(imu, &imu->wanted);
+    } else {
+        imu_prepare_found(imu);
     }
+    reset_and_configure(imu);
 }
 
 static void run(struct imu *imu)
@@ -322,10 +303,10 @@ bool imu_script_ended(struct imu *imu)
 
 static void poll_running(struct imu *imu, uint64_t now_us)
 {
-    uint32_t state = lock(imu);
+    uint32_t state = imu_lock(imu);
     imu_check_line(imu);
     imu_proceed(imu);
-    unlock(imu, state);
+    imu_unlock(imu, state);
     uint32_t edges = imu->port->line->edges(imu->port->number);
     if (imu->started) {
         imu->started = false;
@@ -347,17 +328,17 @@ static void poll_running(struct imu *imu, uint64_t now_us)
     if (silent_us > NO_EDGE_US) {
         /* gone, asleep after a dip of its supply, or the wire is off: what it answers now tells */
         bool again = imu->no_edges;
-        state = lock(imu);
+        state = imu_lock(imu);
         imu_abandon(imu, SENSOR_FAILING,
                     again ? imu->edges_text : "imu: no edge for a second; looking for it again");
-        unlock(imu, state);
+        imu_unlock(imu, state);
         take_up_abandoned(imu, now_us);
         imu->no_edges = true;
         imu->next_try_us = now_us;
     }
 }
 
-static void poll(struct sensor *sensor, uint64_t now_us)
+void imu_poll(struct sensor *sensor, uint64_t now_us)
 {
     struct imu *imu = (struct imu *)sensor;
     uint32_t state;
@@ -373,191 +354,33 @@ static void poll(struct sensor *sensor, uint64_t now_us)
         break;
     case IMU_JUDGE:
         imu_judge(imu);
+        imu_prepare(imu, &imu->wanted);
         reset_and_configure(imu);
         break;
     case IMU_RUNNING:
         poll_running(imu, now_us);
         break;
     default:
-        state = lock(imu);
+        state = imu_lock(imu);
         imu_script_poll(imu, now_us);
-        unlock(imu, state);
+        imu_unlock(imu, state);
         break;
     }
 }
-
-/* ---- shape */
-
-static enum sensor_state state(const struct sensor *sensor)
-{
-    return ((const struct imu *)sensor)->reported;
-}
-
-static void rate_range(const struct sensor *sensor, uint8_t which, uint32_t *lowest_mhz,
-                       uint32_t *highest_mhz)
-{
-    const struct imu_chip *chip = ((const struct imu *)sensor)->chip;
-    uint32_t fixed = sensor->streams[which].rate_mhz;
-    *lowest_mhz = which == IMU_SAMPLES ? chip->rate_mhz((uint16_t)(chip->rate_count - 1u)) : fixed;
-    *highest_mhz = which == IMU_SAMPLES ? chip->rate_mhz(0) : fixed;
-}
-
-static uint32_t nearest_rate(const struct sensor *sensor, uint8_t which, uint32_t wanted_mhz)
-{
-    const struct imu_chip *chip = ((const struct imu *)sensor)->chip;
-    return which == IMU_SAMPLES ? chip->rate_mhz(imu_nearest_rate(chip, wanted_mhz))
-                                : sensor->streams[which].rate_mhz;
-}
-
-static bool same_setup(const struct imu_setup *a, const struct imu_setup *b)
-{
-    return a->rate == b->rate && a->accel == b->accel && a->gyro == b->gyro;
-}
-
-static enum sensor_change change(struct imu *imu, const struct imu_wanted *wanted)
-{
-    enum imu_phase phase = imu->phase; /* an interrupt may take it from RUNNING to ABSENT */
-    if (imu->change == SENSOR_CHANGE_PENDING || (phase != IMU_ABSENT && phase != IMU_RUNNING)) {
-        return SENSOR_CHANGE_BUSY;
-    }
-    prepare(imu, wanted);
-    uint32_t state = lock(imu);
-    imu->change = SENSOR_CHANGE_DONE;
-    if (imu->phase == IMU_RUNNING && (wanted->self_test || !same_setup(&imu->setup, &imu->new_setup))) {
-        imu->change = SENSOR_CHANGE_PENDING;
-        imu_proceed(imu);
-    } else if (wanted->self_test) {
-        imu->change = SENSOR_CHANGE_FAILED;
-    } else { /* in force when it comes, or already */
-        imu->wanted = *wanted;
-        if (imu->phase == IMU_ABSENT) {
-            imu->setup = imu->new_setup;
-            imu_take_description(imu);
-        }
-    }
-    enum sensor_change status = imu->change;
-    unlock(imu, state);
-    return status;
-}
-
-static enum sensor_change set_rate(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz, uint64_t now_us)
-{
-    (void)now_us;
-    struct imu *imu = (struct imu *)sensor;
-    ASSERT(which == IMU_SAMPLES);
-    struct imu_wanted wanted = imu->wanted;
-    wanted.rate_mhz = wanted_mhz;
-    return change(imu, &wanted);
-}
-
-static bool range_limits(const struct sensor *sensor, uint8_t which, uint8_t field, float *lowest,
-                         float *highest)
-{
-    const struct imu_chip *chip = ((const struct imu *)sensor)->chip;
-    if (which != IMU_SAMPLES) {
-        return false;
-    }
-    const struct imu_range *ranges = field < 3 ? chip->accel : chip->gyro;
-    *lowest = ranges[0].full_scale;
-    *highest = ranges[(field < 3 ? chip->accel_count : chip->gyro_count) - 1u].full_scale;
-    return true;
-}
-
-static enum sensor_change set_range(struct sensor *sensor, uint8_t which, uint8_t field, float full_scale,
-                                    uint64_t now_us)
-{
-    (void)now_us;
-    struct imu *imu = (struct imu *)sensor;
-    ASSERT(which == IMU_SAMPLES && field < IMU_AXES);
-    struct imu_wanted wanted = imu->wanted;
-    wanted.full_scale[field < 3 ? 0 : 1] = full_scale;
-    return change(imu, &wanted);
-}
-
-static uint32_t wanted_rate(const struct sensor *sensor, uint8_t which)
-{
-    return which == IMU_SAMPLES ? ((const struct imu *)sensor)->wanted.rate_mhz
-                                : sensor->streams[which].rate_mhz;
-}
-
-static float wanted_range(const struct sensor *sensor, uint8_t which, uint8_t field)
-{
-    ASSERT(which == IMU_SAMPLES && field < IMU_AXES);
-    return ((const struct imu *)sensor)->wanted.full_scale[field < 3 ? 0 : 1];
-}
-
-static enum sensor_change self_test(struct sensor *sensor, uint8_t which, uint64_t now_us)
-{
-    (void)now_us;
-    struct imu *imu = (struct imu *)sensor;
-    if (which != IMU_SAMPLES) {
-        return SENSOR_CHANGE_FAILED;
-    }
-    struct imu_wanted wanted = imu->wanted;
-    wanted.self_test = true;
-    return change(imu, &wanted);
-}
-
-static const struct sensor_self_test *self_test_result(const struct sensor *sensor, uint8_t which)
-{
-    (void)which;
-    return &((const struct imu *)sensor)->result;
-}
-
-static enum sensor_change change_status(const struct sensor *sensor)
-{
-    return ((const struct imu *)sensor)->change;
-}
-
-static uint32_t measured_rate(const struct sensor *sensor, uint8_t which)
-{
-    const struct imu *imu = (const struct imu *)sensor;
-    uint32_t state = lock(imu);
-    uint32_t rate_mhz = imu->phase == IMU_RUNNING ? imu_clock_rate_mhz(&imu->clock) : 0;
-    uint32_t every = which == IMU_SAMPLES ? 1u : imu->temperature_every;
-    unlock(imu, state);
-    return rate_mhz / every;
-}
-
-static int16_t temperature(const struct sensor *sensor)
-{
-    const struct imu *imu = (const struct imu *)sensor;
-    const struct sensor_field *field = &imu->chip->temperature;
-    if (!imu->temperature_known) {
-        return SENSOR_TEMPERATURE_UNKNOWN;
-    }
-    return (int16_t)(((float)imu->temperature_raw * field->scale + field->offset) * 100.0f);
-}
-
-static const struct sensor_ops ops = {
-    .poll = poll,
-    .state = state,
-    .rate_range = rate_range,
-    .nearest_rate = nearest_rate,
-    .set_rate = set_rate,
-    .range_limits = range_limits,
-    .set_range = set_range,
-    .wanted_rate = wanted_rate,
-    .wanted_range = wanted_range,
-    .self_test = self_test,
-    .self_test_result = self_test_result,
-    .change_status = change_status,
-    .measured_rate = measured_rate,
-    .temperature = temperature,
-};
 
 void imu_init(struct imu *imu, const struct imu_candidate *candidates, uint8_t candidate_count,
               const struct sensor_sink *sink, uint8_t first_stream)
 {
     const struct imu_candidate *last = &candidates[candidate_count - 1u];
     *imu = (struct imu){
-        .sensor = {.ops = &ops, .sink = sink, .stream_count = IMU_STREAMS, .first_stream = first_stream},
+        .sensor = {.ops = &imu_ops, .sink = sink, .stream_count = IMU_STREAMS, .first_stream = first_stream},
         .candidates = candidates,
         .candidate_count = candidate_count,
         .found = last,
         .chip = last->chip,
         .port = last->port,
         .wanted = {.rate_mhz = DEFAULT_RATE_MHZ, .full_scale = {DEFAULT_ACCEL, DEFAULT_GYRO}},
+        .setup = {.rate = imu_nearest_rate(last->chip, DEFAULT_RATE_MHZ)},
         .reported = SENSOR_STOPPED,
         .next_try_us = POWER_UP_US,
     };
@@ -565,7 +388,7 @@ void imu_init(struct imu *imu, const struct imu_candidate *candidates, uint8_t c
     imu->transfer.done = imu_transfer_done;
     imu->transfer.context = imu;
     imu_clock_start(&imu->clock, DEFAULT_RATE_MHZ, false);
-    prepare(imu, &imu->wanted);
+    imu_prepare(imu, &imu->wanted);
     imu->setup = imu->new_setup;
     memcpy(imu->streams, imu->next_streams, sizeof imu->streams);
     imu->fields_in_force ^= 1u;

@@ -3,6 +3,8 @@
 
 #define READ_RATE_MHZ   100000u /* the FIFO is read about each 10 ms */
 #define TEMPERATURE_MHZ 10000u
+#define SLOW            16u  /* 1/16: a sensor's clock is at most 5 % slow */
+#define QUEUE_US        500u /* other transfers on the bus that are ahead, and the interrupts in between */
 
 static const char *const names[IMU_AXES] = {"accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z"};
 
@@ -29,9 +31,9 @@ static uint8_t smallest_holding(const struct imu_range *ranges, uint8_t count, f
     return range;
 }
 
-static uint32_t watermark_at(const struct imu_chip *chip, uint16_t rate)
+static uint32_t watermark_at(uint32_t rate_mhz)
 {
-    uint32_t watermark = chip->rate_mhz(rate) / READ_RATE_MHZ;
+    uint32_t watermark = rate_mhz / READ_RATE_MHZ;
     return watermark != 0 ? watermark : 1u;
 }
 
@@ -48,24 +50,29 @@ static uint16_t bus_bits(const struct imu_chip *chip, const struct imu_port *por
     return (uint16_t)((bits + watermark - 1u) / watermark);
 }
 
-static bool fits_bus(const struct imu_chip *chip, const struct imu_port *port, uint16_t rate)
+struct imu_setup imu_setup_for(const struct imu_chip *chip, const struct imu_wanted *wanted, uint16_t rate)
 {
-    uint64_t bits = (uint64_t)bus_bits(chip, port, watermark_at(chip, rate)) * chip->rate_mhz(rate) / 1000u;
-    return port->bits_per_s == 0 || bits <= port->bits_per_s;
-}
-
-struct imu_setup imu_setup_for(const struct imu_chip *chip, const struct imu_port *port,
-                               const struct imu_wanted *wanted)
-{
-    uint16_t rate = imu_nearest_rate(chip, wanted->rate_mhz);
-    while (rate + 1u < chip->rate_count && !fits_bus(chip, port, rate)) {
-        rate++;
-    }
     return (struct imu_setup){
         .rate = rate,
-        .watermark = (uint16_t)watermark_at(chip, rate),
+        .watermark = (uint16_t)watermark_at(chip->rate_mhz(rate)),
         .accel = smallest_holding(chip->accel, chip->accel_count, wanted->full_scale[0]),
         .gyro = smallest_holding(chip->gyro, chip->gyro_count, wanted->full_scale[1]),
+    };
+}
+
+/* From the tick of the first sample of a reading to the end of that: the other ticks, by a clock that is as
+ * slow as may be, and the transfer. */
+struct sensor_reading imu_reading(const struct sensor *sensor, uint8_t which, uint32_t rate_mhz)
+{
+    const struct imu *imu = (const struct imu *)sensor;
+    uint32_t read_mhz = which == IMU_SAMPLES ? rate_mhz : imu->streams[IMU_SAMPLES].rate_mhz;
+    uint32_t watermark = watermark_at(read_mhz);
+    uint32_t period_us = 1000000000u / read_mhz;
+    uint64_t bits = (uint64_t)bus_bits(imu->chip, imu->port, watermark) * watermark;
+    uint32_t bus_us = imu->port->bits_per_s != 0 ? (uint32_t)(bits * 1000000u / imu->port->bits_per_s) : 0;
+    return (struct sensor_reading){
+        .samples = (uint16_t)(which == IMU_SAMPLES ? watermark : 1u),
+        .age_us = (watermark - 1u) * (period_us + period_us / SLOW) + bus_us + QUEUE_US,
     };
 }
 

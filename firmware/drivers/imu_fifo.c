@@ -202,6 +202,7 @@ static void deliver(struct imu *imu)
             temperature_tick(imu, time_us, frame);
         }
     }
+    sink->end_reading(sink->context, imu->sensor.first_stream);
 }
 
 /* ---- ends of transfers */

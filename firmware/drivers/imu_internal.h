@@ -1,17 +1,36 @@
-/* What the files of the core share: imu.c (life cycle and settings), imu_script.c (steps), imu_fifo.c
- * (acquisition), imu_describe.c (descriptors), imu_self_test.c. Interrupts, or interrupts masked, unless
- * stated. */
+/* What the files of the core share: imu.c (life cycle), imu_settings.c (what the application asks and sets),
+ * imu_script.c (steps), imu_fifo.c (acquisition), imu_describe.c (descriptors), imu_self_test.c. Interrupts,
+ * or interrupts masked, unless stated. */
 #ifndef DRIVERS_IMU_INTERNAL_H
 #define DRIVERS_IMU_INTERNAL_H
 
 #include "drivers/imu.h"
 
+static inline uint32_t imu_lock(const struct imu *imu)
+{
+    return imu->port->bus->lock(imu->port->bus->handle);
+}
+
+static inline void imu_unlock(const struct imu *imu, uint32_t state)
+{
+    imu->port->bus->unlock(imu->port->bus->handle, state);
+}
+
 /* ---- imu.c */
+void imu_poll(struct sensor *sensor, uint64_t now_us); /* main loop */
 void imu_abandon(struct imu *imu, enum sensor_state state, const char *why);
 bool imu_script_ended(struct imu *imu); /* true: the next one has been taken */
 void imu_identified(struct imu *imu, enum transfer_status status);
 void imu_drained(struct imu *imu);
 WARN_UNUSED bool imu_start_change(struct imu *imu); /* false: none is waiting */
+
+/* ---- imu_settings.c; main loop */
+extern const struct sensor_ops imu_ops;
+/* Everything for a setup, so that interrupts need only go through it. The rate in force stays when the wanted
+ * one does. */
+void imu_prepare(struct imu *imu, const struct imu_wanted *wanted);
+/* The same for a part that has come, at the highest rate up to the wanted one that fits. */
+void imu_prepare_found(struct imu *imu);
 
 /* ---- imu_script.c */
 void imu_take_script(struct imu *imu, enum imu_phase phase, struct imu_script script);
@@ -32,9 +51,8 @@ void imu_transfer_done(void *context, enum transfer_status status);
 void imu_lose_by_time(struct imu *imu, uint64_t now_us);
 
 /* ---- imu_describe.c; main loop */
-/* The nearest rate, or the highest below it that the bus can carry. */
-struct imu_setup imu_setup_for(const struct imu_chip *chip, const struct imu_port *port,
-                               const struct imu_wanted *wanted);
+struct imu_setup imu_setup_for(const struct imu_chip *chip, const struct imu_wanted *wanted, uint16_t rate);
+struct sensor_reading imu_reading(const struct sensor *sensor, uint8_t which, uint32_t rate_mhz);
 uint16_t imu_nearest_rate(const struct imu_chip *chip, uint32_t wanted_mhz);
 void imu_describe(struct imu *imu, const struct imu_chip *chip, const struct imu_port *port,
                   const struct imu_setup *setup);

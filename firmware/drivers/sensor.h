@@ -52,23 +52,38 @@ struct sensor_stream {
     uint32_t group_delay_us;
 };
 
-/* Where samples go. All but log() may be called from an interrupt; never nested for one sensor. */
+/* How samples come at a rate: so many at a time, and how old the oldest of them is by then at most. */
+struct sensor_reading {
+    uint16_t samples;
+    uint32_t age_us;
+};
+
+struct sensor;
+
+/* Where samples go. What is not marked otherwise may be called from an interrupt; never nested for one
+ * sensor. */
 struct sensor_sink {
     void *context;
     void (*sample)(void *context, uint8_t stream, uint64_t time_us, const void *sample);
+    /* The next sample comes with the next reading; where these have more than one. */
+    void (*end_reading)(void *context, uint8_t stream);
     void (*lost)(void *context, uint8_t stream, enum sensor_loss cause, uint32_t ticks);
     void (*changed)(void *context, uint8_t stream); /* samples from here on follow the new descriptor */
     void (*interrupted)(void *context,
                         uint8_t stream); /* the sensor is gone: the next sample does not follow the last */
     void (*log)(void *context, enum sensor_log_level level, const char *text); /* main loop */
+    /* Whether line and bus can carry the sensor's streams as `next` says, one entry each; main loop. Asked
+     * about a part that has come, before it is configured. */
+    bool (*fits)(void *context, const struct sensor *sensor, const struct sensor_stream *next);
 };
 
 /* A change of settings, or a self-test: one at a time for a sensor. */
 enum sensor_change {
     SENSOR_CHANGE_DONE,
-    SENSOR_CHANGE_PENDING, /* ask change_status() until it says something else */
-    SENSOR_CHANGE_BUSY,    /* another change is under way; nothing happened */
-    SENSOR_CHANGE_FAILED,  /* the sensor did not take it; what was in force before is in force */
+    SENSOR_CHANGE_PENDING,     /* ask change_status() until it says something else */
+    SENSOR_CHANGE_BUSY,        /* another change is under way; nothing happened */
+    SENSOR_CHANGE_FAILED,      /* the sensor did not take it; what was in force before is in force */
+    SENSOR_CHANGE_UNSUPPORTED, /* this stream cannot do that */
 };
 
 #define SENSOR_FIELDS_MAX          6u
@@ -89,10 +104,8 @@ struct sensor_self_test {
     } field[SENSOR_FIELDS_MAX];
 };
 
-struct sensor;
-
-/* Main loop only. `which` counts the streams of this sensor from 0. Where an entry is NULL the sensor cannot
- * do that. */
+/* Main loop only, but for reading(). `which` counts the streams of this sensor from 0. Where an entry is NULL
+ * the sensor cannot do that. */
 struct sensor_ops {
     void (*poll)(struct sensor *sensor, uint64_t now_us); /* about every 10 ms */
     enum sensor_state (*state)(const struct sensor *sensor);
@@ -103,9 +116,12 @@ struct sensor_ops {
     /* The rate of the sensor that is nearest to one within the range. */
     uint32_t (*nearest_rate)(const struct sensor *sensor, uint8_t which, uint32_t wanted_mhz);
     /* Takes the nearest rate; the wanted one, which may be outside of the range of the part that is there, is
-     * kept for the part that comes. */
+     * kept for the part that comes. That part takes the nearest that sensor_sink.fits(). */
     WARN_UNUSED enum sensor_change (*set_rate)(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
                                                uint64_t now_us);
+
+    /* Also from an interrupt. NULL: one sample at a time, and at once. */
+    struct sensor_reading (*reading)(const struct sensor *sensor, uint8_t which, uint32_t rate_mhz);
 
     /* Smallest and largest full scale, in SI, that a field can have; false where it is fixed. */
     bool (*range_limits)(const struct sensor *sensor, uint8_t which, uint8_t field, float *lowest,

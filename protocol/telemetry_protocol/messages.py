@@ -290,7 +290,7 @@ class Stream(HasStream, Message):
     fields: tuple[FieldDescriptor, ...]
     """in the order in which a sample stores them"""
     latency_us: int
-    """longest that a sample waits in an open batch [us]"""
+    """how old a sample is at most when its batch is ready for the line [us]"""
     enabled: int
     """1: sampled and sent; 0: disabled by the host"""
 
@@ -695,8 +695,9 @@ COMMANDS: Final[dict[str, CommandSpec]] = {
         id=9,
         name="set_latency",
         doc=(
-            "Longest that a sample of the stream waits in an open batch. Shorter costs line: refused,"
-            " with the numbers, when it does not fit."
+            "How old a sample of the stream may be when its batch is ready for the line. Shorter "
+            "costs line: refused, with the numbers, when it does not fit. Never less than the sensor "
+            "needs: the answer says."
         ),
         args=(
             FieldSpec("stream", "u8", Int8ul, "stream number"),
@@ -704,7 +705,7 @@ COMMANDS: Final[dict[str, CommandSpec]] = {
                 "latency_us", "u32", Int32ul, "1,000 to 1,000,000; 0: back to the default for the rate", unit="us"
             ),
         ),
-        result=(FieldSpec("latency_us", "u32", Int32ul, "bound now in force", unit="us"),),
+        result=(FieldSpec("latency_us", "u32", Int32ul, "bound now in force, which may be longer", unit="us"),),
         refusal=(
             FieldSpec(
                 "needed",

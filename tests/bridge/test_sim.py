@@ -105,7 +105,7 @@ def test_at_power_on_it_says_who_it_is_and_what_it_streams() -> None:
     assert isinstance(imu, messages.Stream)
     assert imu.generation == hello.boot_id & 7
     assert [(s.latency_us, s.enabled) for s in streams if isinstance(s, messages.Stream)] == [
-        (20_000, 1), (50_000, 1), (50_000, 1),
+        (25_000, 1), (50_000, 1), (50_000, 1),
     ]  # fmt: skip
     assert [field.name for field in imu.fields] == [
         "accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z",
@@ -117,8 +117,8 @@ def test_the_rate_holds_over_time_to_the_sample() -> None:
     host.run(120)
     batches = host.samples()
     indexes = [batch.index for batch in batches]
-    assert indexes == list(range(0, 20 * len(batches), 20))
-    assert 120_000 - 20 - indexes[-1] in range(0, 41)
+    assert indexes == list(range(0, 25 * len(batches), 25))
+    assert 120_000 - 25 - indexes[-1] in range(0, 41)
     assert batches[-1].time_us - batches[0].time_us == 1000 * indexes[-1]
 
 
@@ -126,8 +126,8 @@ def test_a_frame_at_1_khz_costs_13_bytes_a_sample() -> None:
     host = Host(SimulatedDevice())
     host.run(10)
     frames = [item for item in host.items if isinstance(item, Frame) and item.type == messages.Samples.TYPE]
-    big = [frame for frame in frames if len(frame.payload) == 11 + 20 * 12]
-    assert sum(len(frame.raw) + 1 for frame in big) / (20 * len(big)) <= 13.05
+    big = [frame for frame in frames if len(frame.payload) == 11 + 25 * 12]
+    assert sum(len(frame.raw) + 1 for frame in big) / (25 * len(big)) <= 13.05
 
 
 def test_the_boards_clock_drifts_and_its_sensor_runs_at_a_rate_of_its_own() -> None:
@@ -342,7 +342,7 @@ def test_a_sensor_can_go_and_come_back() -> None:
     assert health.sensors[1].temperature_cdegc == health.mcu_cdegc
     host.device.plug_sensor("imu")
     host.run(1)
-    assert len(host.samples()) > seen + 40
+    assert len(host.samples()) > seen + 35
 
 
 def test_noise_mute_log_and_hang_up() -> None:

@@ -82,7 +82,7 @@ def test_latency_bounds_the_batch_until_the_default_is_wanted_again() -> None:
     assert host.stream().latency_us == 5_000
     host.run(1)
     assert len(host.samples()[-1].data) == 5 * 12
-    assert said(host, "set_latency", stream=0, latency_us=0) == ("OK", {"latency_us": 20_000})
+    assert said(host, "set_latency", stream=0, latency_us=0) == ("OK", {"latency_us": 25_000})
     assert said(host, "set_latency", stream=0, latency_us=999) == (
         "BAD_ARGUMENT",
         {"needed": 1_000, "available": 1_000_000},
@@ -95,7 +95,7 @@ def test_what_the_line_cannot_carry_is_refused_and_changes_nothing() -> None:
     status, refusal = said(host, "set_latency", stream=0, latency_us=1_000)
     assert status == "OVER_LINE_BUDGET"
     assert refusal["needed"] > refusal["available"]
-    assert host.stream().latency_us == 20_000
+    assert host.stream().latency_us == 25_000
     assert said(host, "enable_stream", stream=0, enabled=0)[0] == "OK"
     assert said(host, "set_latency", stream=0, latency_us=1_000)[0] == "OK"
     assert said(host, "enable_stream", stream=0, enabled=1)[0] == "OVER_LINE_BUDGET"
@@ -155,7 +155,7 @@ def test_a_command_that_changes_nothing_gives_no_new_generation() -> None:
     generation = host.stream().generation
     said(host, "set_rate", stream=0, rate_mhz=1_000_000)
     said(host, "set_range", stream=0, field=0, full_scale=4 * GRAVITY)
-    said(host, "set_latency", stream=0, latency_us=20_000)
+    said(host, "set_latency", stream=0, latency_us=25_000)
     said(host, "enable_stream", stream=0, enabled=1)
     host.ask("describe")
     assert host.stream().generation == generation

@@ -41,7 +41,7 @@ def test_samples_that_wait_are_never_scaled_with_a_descriptor_of_eight_generatio
     board.run(0.5)
     for full_scale in (2.0, 16.0, 4.0, 8.0):
         board.command("describe")
-        for latency_us in range(4_000, 4_007):
+        for latency_us in range(20_000, 20_007):
             board.command("set_latency", stream=0, latency_us=latency_us)
             board.run(0.004)
         board.command("set_range", stream=0, field=2, full_scale=full_scale * STANDARD_GRAVITY)

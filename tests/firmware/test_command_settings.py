@@ -195,13 +195,13 @@ def test_a_disabled_stream_has_no_ticks(bench: CommandBench) -> None:
     assert bench.call("enable_stream", stream=0, enabled=0).status == Status.OK
     bench.ask("sample 0 50")
     bench.ask("lose 0 3")
-    assert bench.show(0)[2:] == (0, 20_000, generation + 1, 5, 0)
+    assert bench.show(0)[2:] == (0, 25_000, generation + 1, 5, 0)
     (stream,) = [m for m in bench.received if isinstance(m, messages.Stream)]
     assert (stream.enabled, stream.stream_gen >> 5) == (0, generation + 1)
     (batch,) = bench.samples(0)  # what was collected before is sent
     assert (batch.index, len(batch.data)) == (0, 5 * 12)
     bench.call("enable_stream", stream=0, enabled=1)
-    bench.ask("sample 0 20")
+    bench.ask("sample 0 25")
     bench.poll()
     assert (bench.samples(0)[-1].index, bench.samples(0)[-1].stream_gen >> 5) == (5, generation + 2)
 
@@ -236,14 +236,14 @@ def test_no_latency_of_its_own_follows_the_rate(bench: CommandBench) -> None:
     assert bench.show(0).latency_us == 7_000
     assert result(bench.call("set_latency", stream=0, latency_us=0)) == {"latency_us": 50_000}
     bench.call("set_rate", stream=0, rate_mhz=1_000_000)
-    assert bench.show(0).latency_us == 20_000
+    assert bench.show(0).latency_us == 25_000
 
 
 @pytest.mark.parametrize("latency_us", [1, 999, 1_000_001, 2**32 - 1])
 def test_a_latency_out_of_bounds_is_refused_with_the_bounds(bench: CommandBench, latency_us: int) -> None:
     answer = bench.call("set_latency", stream=0, latency_us=latency_us)
     assert (answer.status, result(answer)) == (Status.BAD_ARGUMENT, {"needed": 1_000, "available": 1_000_000})
-    assert bench.show(0).latency_us == 20_000
+    assert bench.show(0).latency_us == 25_000
 
 
 # -- budgets
@@ -308,7 +308,7 @@ def test_a_disabled_stream_takes_the_bus_like_an_enabled_one(bench: CommandBench
 def test_a_shorter_latency_costs_line() -> None:
     bench = CommandBench(200_000)
     assert needed(bench, "set_latency", stream=0, latency_us=1_000) > 300_000  # 33 bytes each millisecond
-    assert bench.show(0).latency_us == 20_000
+    assert bench.show(0).latency_us == 25_000
     assert bench.call("set_latency", stream=0, latency_us=10_000).status == Status.OK
     bench.close()
 

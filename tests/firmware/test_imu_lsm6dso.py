@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from firmware.imu_checks import (
     raw,
     ticks,
 )
+from store_image import record, slots, stream
 from telemetry_protocol import SampleLayout
 from virtual_board.motion import STANDARD_GRAVITY
 
@@ -218,5 +220,45 @@ def test_found_on_a_slower_bus_it_takes_the_highest_rate_that_fits(make_board: M
     board.imu.power_on()
     board.run(2.5)
     assert descriptor(board, IMU).rate_mhz == 1_666_750
-    assert any("cannot carry the wanted rate" in text for text in board.logs())
+    said = "the sensor bus has 400000 bit/s, the streams need 8"
+    assert [text.startswith(said) for text in board.logs() if "a lower rate for the part" in text] == [True]
     assert_times_are_edges(board, begin_us=board.now_us - 200_000, period_us=1e6 / 1666.75)
+
+
+def test_the_wanted_rate_outlives_a_line_that_was_too_slow_for_it(make_board: Maker, tmp_path: Path) -> None:
+    flash = tmp_path / "flash"
+    flash.write_bytes(slots([record(1, stream(6_667_000))]))
+    board = make_board(part="lsm6dso", line=SPI, baud=460_800, flash=flash)
+    board.run(0.6)
+    assert descriptor(board, IMU).rate_mhz == 3_333_500
+    said = "the line has 460800 bit/s, the streams need 8"
+    assert [text.startswith(said) for text in board.logs() if "a lower rate for the part" in text] == [True]
+    assert board.call("set_baud", baud=921_600).status == 0
+    board.run(0.01)
+    assert board.call("ping", host_ns=0).status == 0
+    for line in (I2C, SPI):  # another place: it is asked about anew
+        board.imu.power_off()
+        board.run(2.2)
+        board.line = line
+        board.imu.power_on()
+        board.run(2.2)
+        assert board.call("ping", host_ns=0).status == 0
+    assert descriptor(board, IMU).rate_mhz == 6_667_000
+    assert board.call("set_rate", stream=IMU, rate_mhz=1_666_750).status == 0
+    assert descriptor(board, IMU).rate_mhz == 1_666_750
+
+
+def test_a_rate_that_had_to_be_lowered_and_is_asked_for_is_the_wanted_one(make_board: Maker, tmp_path: Path) -> None:
+    flash = tmp_path / "flash"
+    flash.write_bytes(slots([record(1, stream(6_667_000))]))
+    board = make_board(part="lsm6dso", line=I2C, flash=flash)
+    board.run(0.6)
+    assert board.call("set_range", stream=IMU, field=0, full_scale=8 * STANDARD_GRAVITY).status == 0
+    assert descriptor(board, IMU).rate_mhz == 1_666_750  # another setting leaves the lowered rate alone
+    assert board.call("set_rate", stream=IMU, rate_mhz=1_666_750).status == 0
+    board.imu.power_off()
+    board.run(2.5)
+    board.line = SPI
+    board.imu.power_on()
+    board.run(2.5)
+    assert descriptor(board, IMU).rate_mhz == 1_666_750

@@ -170,3 +170,10 @@ def test_the_self_test_of_the_lsm6dso_judges_by_the_datasheets_limits(
     assert {(low, high) for _, low, high in fields} == {(50, 1700), (150, 700)}
     board.run(0.5)
     assert board.health().streams[IMU].state == STREAMING
+
+
+def test_the_die_temperature_has_no_self_test(streaming: HostBoard) -> None:
+    assert streaming.call("self_test", stream=IMU_TEMP).status == messages.Status.UNSUPPORTED
+    assert descriptor(streaming, IMU).enabled
+    streaming.run(0.1)
+    assert streaming.health().streams[IMU].state == STREAMING

@@ -140,10 +140,12 @@ def test_a_stream_that_was_disabled_goes_on_where_it_was(part: str) -> None:
 def test_a_shorter_latency_makes_smaller_batches_until_the_default_is_back() -> None:
     desk = streaming()
     default = shown(desk)["latency_ms"]
-    assert ask(desk, "set_latency", stream="imu", latency_ms=5) == {"latency_ms": 5.0}
+    assert ask(desk, "set_latency", stream="imu", latency_ms=15) == {"latency_ms": 15.0}
     desk.run(0.1)
-    assert shown(desk)["latency_ms"] == 5.0
-    assert max(batch.samples for batch in batches(desk.run(0.5))) <= 5
+    assert shown(desk)["latency_ms"] == 15.0
+    assert max(batch.samples for batch in batches(desk.run(0.5))) <= 10
+    shortest = ask(desk, "set_latency", stream="imu", latency_ms=5)["latency_ms"]
+    assert 12.4 < shortest < 15.0, "the FIFO is read each 10 ms, which takes 3.4 ms: no sample gets younger"
     assert ask(desk, "set_latency", stream="imu", latency_ms=0) == {"latency_ms": default}
     desk.run(0.1)
     assert max(batch.samples for batch in batches(desk.run(0.5))) > 10

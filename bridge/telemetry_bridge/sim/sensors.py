@@ -14,7 +14,7 @@ from telemetry_protocol import messages, stream_gen
 
 BATCH_BYTES: Final = 480
 """SPEC.md, "Streams": a frame is sent when the next sample would not fit in this."""
-FAST_LATENCY_US: Final = 20_000
+FAST_LATENCY_US: Final = 25_000
 SLOW_LATENCY_US: Final = 50_000
 FAST_HZ: Final = 500.0
 LATENCY_MIN_US: Final = 1_000
@@ -47,7 +47,7 @@ class Settings:
 
     @property
     def latency_us(self) -> int:
-        """Longest that a sample waits in the open batch."""
+        """How old a sample is at most when its batch is sent."""
         default_us = FAST_LATENCY_US if self.rate_mhz >= FAST_HZ * 1000 else SLOW_LATENCY_US
         return self.wanted_latency_us or default_us
 

@@ -61,8 +61,8 @@ enum tp_command_id {
     /* Enable or disable a stream. A disabled one has no ticks: its index stands still. Enabling is refused
        when the line has no room for it. */
     TP_COMMAND_ENABLE_STREAM = 8,
-    /* Longest that a sample of the stream waits in an open batch. Shorter costs line: refused, with the
-       numbers, when it does not fit. */
+    /* How old a sample of the stream may be when its batch is ready for the line. Shorter costs line:
+       refused, with the numbers, when it does not fit. Never less than the sensor needs: the answer says. */
     TP_COMMAND_SET_LATENCY = 9,
     /* Change the line's rate: answered at the old rate, drained, switched. Without a valid ping within 1 s
        the line goes back; at any other than the default rate 5 s without a valid frame of the host bring the
@@ -283,8 +283,9 @@ struct tp_stream {
     struct tp_str name;                     /* imu, imu_temp, mcu_temp, ... */
     struct tp_str sensor;                   /* part, e.g. mpu6050 */
     struct tp_field_descriptor_list fields; /* in the order in which a sample stores them */
-    uint32_t latency_us;                    /* longest that a sample waits in an open batch [us] */
-    uint8_t enabled;                        /* 1: sampled and sent; 0: disabled by the host */
+    /* how old a sample is at most when its batch is ready for the line [us] */
+    uint32_t latency_us;
+    uint8_t enabled; /* 1: sampled and sent; 0: disabled by the host */
 };
 
 TP_MUST_CHECK size_t tp_stream_write(uint8_t *out, size_t room, const struct tp_stream *m);
@@ -555,7 +556,7 @@ TP_MUST_CHECK bool tp_set_latency_args_read(struct tp_set_latency_args *m, const
 #define TP_SET_LATENCY_RESULT_SIZE 4u
 
 struct tp_set_latency_result {
-    uint32_t latency_us; /* bound now in force [us] */
+    uint32_t latency_us; /* bound now in force, which may be longer [us] */
 };
 
 TP_MUST_CHECK size_t tp_set_latency_result_write(uint8_t *out, size_t room,

@@ -74,22 +74,35 @@ static void ring_command(const char *command, unsigned n)
 static struct sampler sampler;
 static _Alignas(8) uint8_t slots[8 * SAMPLER_SLOT(SAMPLER_BATCH_BYTES)];
 
-/* sampler init SIZE RATE_MHZ SLOTS | push TIME VALUE | lose | change RATE_MHZ | interrupt | expire TIME |
- * take */
+static struct sensor_reading reading = {.samples = 1};
+
+/* sampler read SAMPLES AGE | init SIZE RATE_MHZ SLOTS | push TIME VALUE | end | latency US RATE_MHZ | lose |
+ * change RATE_MHZ | interrupt | expire TIME | take | budget LATENCY RATE_MHZ */
 static void sampler_command(const char *command, unsigned long long a, unsigned long b, unsigned c)
 {
     uint8_t sample[12];
-    if (strcmp(command, "init") == 0) {
+    if (strcmp(command, "read") == 0) {
+        reading = (struct sensor_reading){.samples = (uint16_t)a, .age_us = (uint32_t)b};
+    } else if (strcmp(command, "end") == 0) {
+        sampler_end_reading(&sampler);
+    } else if (strcmp(command, "latency") == 0) {
+        sampler.wanted_latency_us = (uint32_t)a;
+        sampler_set_rate(&sampler, (uint32_t)b, reading);
+    } else if (strcmp(command, "budget") == 0) {
+        printf("%u %u\n", sampler_latency((uint32_t)a, (uint32_t)b, reading),
+               sampler_batch_samples(&sampler, (uint32_t)a, (uint32_t)b, reading));
+        return;
+    } else if (strcmp(command, "init") == 0) {
         memset(slots, 0xEE, sizeof slots);
         sampler_init(&sampler, 0, (uint8_t)a, 5, slots, (uint8_t)c, SAMPLER_BATCH_BYTES);
-        sampler_set_rate(&sampler, (uint32_t)b);
+        sampler_set_rate(&sampler, (uint32_t)b, reading);
     } else if (strcmp(command, "push") == 0) {
         memset(sample, (int)b, sizeof sample);
         sampler_push(&sampler, a, sample);
     } else if (strcmp(command, "lose") == 0) {
         sampler_lose(&sampler, &sampler.lost_fifo, 1);
     } else if (strcmp(command, "change") == 0) {
-        sampler_change(&sampler, (uint32_t)a);
+        sampler_change(&sampler, (uint32_t)a, reading);
     } else if (strcmp(command, "interrupt") == 0) {
         sampler_interrupt(&sampler);
     } else if (strcmp(command, "expire") == 0) {

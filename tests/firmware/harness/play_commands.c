@@ -246,7 +246,7 @@ static void ignore_log(void *context, enum sensor_log_level level, const char *t
 
 static void init(uint32_t line_bits)
 {
-    sink = streams_sink(&streams, ignore_log);
+    sink = streams_sink(&streams, ignore_log, NULL);
     log_init(&lines);
     for (uint8_t i = 0; i < STREAMS; i++) {
         struct fake *fake = &fakes[i == 0 ? 0 : i - 1];

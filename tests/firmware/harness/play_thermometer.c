@@ -118,7 +118,8 @@ static void log_line(void *context, enum sensor_log_level level, const char *tex
 }
 
 static const struct bus bus = {.start = start, .recover = recover, .lock = lock, .unlock = unlock};
-static const struct sensor_sink sink = {NULL, sample, lost, changed, interrupted, log_line};
+static const struct sensor_sink sink = {
+    .sample = sample, .lost = lost, .changed = changed, .interrupted = interrupted, .log = log_line};
 
 static void finish(unsigned status, const char *hex)
 {
