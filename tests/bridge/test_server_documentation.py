@@ -88,7 +88,7 @@ RESULTS: dict[str, WireData] = {
     "set_rate": {"rate_mhz": 500_000, "generation": 3},
     "get_rate": {"rate_mhz": 500_000},
     "set_range": {"full_scale": 78.5, "generation": 4},
-    "set_latency": {"latency_us": 5_000},
+    "set_latency": {"latency_us": 13_400},
     "set_baud": {"baud": 2_000_000},
     "self_test": {"passed": 1, "fields": (messages.SelfTestField(1.25, -14.0, 14.0),)},
     "ping": {"host_ns": 1, "received_us": 2, "sent_us": 3},

@@ -67,7 +67,9 @@ class Wire:
             if isinstance(message, messages.Stream) and message.stream_gen & 31 == 0:
                 self.stream = message
             if isinstance(message, messages.Response) and message.command == PING.id:
-                self.power_on_us = self._begin_us - int(PING.unpack_result(message.data)["sent_us"])
+                result = PING.unpack_result(message.data)
+                assert isinstance(result, dict)
+                self.power_on_us = self._begin_us - int(result["sent_us"])
         if byte == 0:
             self._begin_us, self._ended_us = None, end_us
 
