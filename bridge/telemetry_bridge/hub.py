@@ -52,6 +52,7 @@ class StreamCounters:
     """What has passed of one stream since the hub was made.
 
     Attributes:
+        produced: samples the board is known to have taken since the first of each epoch: how far the index has come.
         batches: batches passed on.
         samples: samples passed on.
         lost: samples that gaps named, by cause; gaps without a count are not in it.
@@ -59,11 +60,17 @@ class StreamCounters:
         uncounted_gaps: those among them whose length nobody knows.
     """
 
+    produced: int = 0
     batches: int = 0
     samples: int = 0
     lost: dict[GapCause, int] = field(default_factory=dict)
     gaps: int = 0
     uncounted_gaps: int = 0
+
+    @property
+    def unaccounted(self) -> int:
+        """Samples that were neither passed on nor named by a gap, or more than once (below zero): always 0."""
+        return self.produced - self.samples - sum(self.lost.values())
 
 
 @dataclass(slots=True)
@@ -73,11 +80,19 @@ class StreamState:
     Attributes:
         epoch: how the epoch that goes on now was announced.
         next_index: index that the next sample gets.
+        seen: how far the index has come in what was published, whatever became of it.
     """
 
     epoch: EpochStarted
     next_index: int
     counters: StreamCounters
+    seen: int
+
+    def see(self, end: int) -> None:
+        """Samples below ``end`` were taken by the board."""
+        if end > self.seen:
+            self.counters.produced += end - self.seen
+            self.seen = end
 
 
 class Hub:
@@ -122,15 +137,13 @@ class Hub:
     def publish(self, event: Event) -> None:
         """Hand an event to every sink, in the order in which they were attached. Never blocks and never raises.
 
-        A batch that skips indexes is preceded by a gap of cause ``host``; one that repeats indexes or belongs to no
-        announced epoch is refused. Both are defects of the session: counted as ``out_of_order`` and logged.
+        A batch or gap that skips indexes is preceded by a gap of cause ``host``; one that repeats indexes or belongs
+        to no announced epoch is refused. Both are defects of the session: counted as ``out_of_order`` and logged.
         """
         match event:
-            case Batch():
+            case Batch() | Gap():
                 if not self._admit(event):
                     return
-            case Gap():
-                self._count_gap(event)
             case DeviceChanged(device=device):
                 self.devices[device.id] = device
             case EpochStarted():
@@ -184,53 +197,60 @@ class Hub:
         key = event.device, event.stream
         known = self._streams.get(key)
         counters = StreamCounters() if known is None else known.counters
-        self._streams[key] = StreamState(event, event.next_index, counters)
+        self._streams[key] = StreamState(event, event.next_index, counters, event.next_index)
 
-    def _admit(self, batch: Batch) -> bool:
-        state = self._streams.get((batch.device, batch.stream))
-        if state is None or batch.epoch != state.epoch.epoch or batch.index < state.next_index:
-            self._complain(batch, state, "refused")
+    def _admit(self, event: Batch | Gap) -> bool:
+        state = self._streams.get((event.device, event.stream))
+        if state is None or event.epoch != state.epoch.epoch:
+            self._complain(event, state, "refused")
             return False
-        if batch.index > state.next_index:
-            self._complain(batch, state, "went without a gap")
-            gap = Gap(batch.device, batch.stream, batch.epoch, state.next_index, batch.index - state.next_index, "host")
-            self._count_gap(gap)
+        count = event.samples if isinstance(event, Batch) else event.count or 0
+        state.see(event.index + count)
+        if event.index < state.next_index:
+            self._complain(event, state, "refused")
+            return False
+        if event.index > state.next_index:
+            self._complain(event, state, "went without a gap")
+            missing = event.index - state.next_index
+            gap = Gap(event.device, event.stream, event.epoch, state.next_index, missing, "host")
+            self._count_gap(gap, state)
             self._spread(gap)
-        state.next_index = batch.index + batch.samples
+        if isinstance(event, Gap):
+            self._count_gap(event, state)
+            return True
+        state.next_index = event.index + count
         state.counters.batches += 1
-        state.counters.samples += batch.samples
+        state.counters.samples += count
         return True
 
-    def _complain(self, batch: Batch, state: StreamState | None, what: str) -> None:
+    def _complain(self, event: Batch | Gap, state: StreamState | None, what: str) -> None:
         stands = "no epoch" if state is None else f"index {state.next_index} of epoch {state.epoch.epoch}"
-        count = self._out_of_order[batch.device, batch.stream] = self.out_of_order(batch.device, batch.stream) + 1
+        count = self._out_of_order[event.device, event.stream] = self.out_of_order(event.device, event.stream) + 1
         if count == 1:
             _log.error(
-                "%s %s: batch at index %d of epoch %d %s: the stream stands at %s; further ones are only counted",
-                batch.device,
-                batch.stream,
-                batch.index,
-                batch.epoch,
+                "%s %s: %s at index %d of epoch %d %s: the stream stands at %s; further ones are only counted",
+                event.device,
+                event.stream,
+                type(event).__name__.lower(),
+                event.index,
+                event.epoch,
                 what,
                 stands,
             )
 
     def out_of_order(self, device: str, stream: str) -> int:
-        """How many batches did not start where their stream stood; see :meth:`publish`."""
+        """How many batches and gaps did not start where their stream stood; see :meth:`publish`."""
         return self._out_of_order.get((device, stream), 0)
 
-    def _count_gap(self, gap: Gap) -> None:
-        state = self._streams.get((gap.device, gap.stream))
-        if state is None:
-            return
+    @staticmethod
+    def _count_gap(gap: Gap, state: StreamState) -> None:
         counters = state.counters
         counters.gaps += 1
         if gap.count is None:
             counters.uncounted_gaps += 1
             return
         counters.lost[gap.cause] = counters.lost.get(gap.cause, 0) + gap.count
-        if gap.epoch == state.epoch.epoch:
-            state.next_index = max(state.next_index, gap.index + gap.count)
+        state.next_index = gap.index + gap.count
 
     # --------------------------------------------------------------- commands
 

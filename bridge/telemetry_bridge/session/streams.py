@@ -206,12 +206,9 @@ class StreamTrack:
             return []
         lost = (entry.lost_fifo + entry.lost_ring + entry.lost_bus) % _U32
         snapshot = Snapshot(self._widen(entry.next_index), lost, time_us, mark)
-        shares = self._ledger.health(self._next_index, self._mark, snapshot)
+        whole = not self.held and self._dropped is None
         events: list[Event] = []
-        if not self.held and self._dropped is None:
-            self._gaps(shares, events)
-            if shares:
-                self._ledger.account(self._next_index)
+        self._gaps(self._ledger.health(self._next_index, self._mark, snapshot, conclude=whole), events)
         return events
 
     def abandon(self, *, missed_end: bool) -> list[Event]:
@@ -295,6 +292,7 @@ class StreamTrack:
         self._close_hole(first, first_mark, events)
         if index > self._next_index:
             self._gaps([Share(index - self._next_index, "host", False)], events)
+            self._ledger.hide()
 
     def _start_epoch(self, descriptor: Descriptor, index: int, events: list[Event]) -> None:
         self._epoch = self.run.new_epoch()
