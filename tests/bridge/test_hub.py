@@ -117,6 +117,40 @@ def test_samples_seen_before_or_of_no_announced_epoch_are_refused(wrong: Batch) 
     assert hub.out_of_order("dev-a", wrong.stream) == 1
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Gap("dev-a", "imu", 7, 10, 5, "wire"),
+        Gap("dev-a", "imu", 7, 19, None, "wire"),
+        Gap("dev-a", "imu", 8, 20, 5, "wire"),
+        Gap("dev-b", "imu", 7, 20, 5, "wire"),
+    ],
+)
+def test_a_gap_over_what_was_accounted_for_or_of_no_announced_epoch_is_refused(wrong: Gap) -> None:
+    hub, sink = started_hub()
+    hub.publish(batch(0))
+    hub.publish(wrong)
+    assert sink.events == [batch_event for batch_event in sink.events if isinstance(batch_event, Batch)]
+    assert hub.out_of_order(wrong.device, "imu") == 1
+    assert [state.counters.lost for state in hub.streams().values()] == [{}]
+
+
+def test_every_sample_is_accounted_for_however_wrong_the_session_is() -> None:
+    hub, _ = started_hub()
+    assert hub.stream("dev-a", "imu") is not None
+    counters = hub.streams()["dev-a", "imu"].counters
+    for event, unaccounted in (
+        (batch(0), 0),
+        (Gap("dev-a", "imu", 7, 25, 5, "wire"), 0),  # the hub adds a gap of the host before it
+        (batch(20), 0),  # refused, and was named before
+        (batch(25, 25), 20),  # refused, though it has samples that nobody has seen
+        (batch(60), 0),
+    ):
+        hub.publish(event)
+        assert counters.unaccounted == unaccounted
+    assert (counters.produced, counters.samples, counters.lost) == (80, 40, {"host": 35, "wire": 5})
+
+
 def test_a_new_epoch_starts_the_index_anew_and_keeps_the_counters() -> None:
     hub, sink = started_hub()
     hub.publish(batch(0))

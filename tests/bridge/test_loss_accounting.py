@@ -11,6 +11,7 @@ wire's, for the wire has lost the HELLO.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from unittest import mock
 
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +22,8 @@ from telemetry_bridge.events import Batch, EpochStarted, Gap
 from telemetry_bridge.session import streams
 
 HELD_MAX = 4
+
+Story = Sequence[tuple[tuple[object, ...], float]]
 
 fates = st.tuples(st.sampled_from(["swallow", "flip", "cut", "twice", "noise", "spare"]), st.integers(0, 999))
 acts = st.one_of(
@@ -54,7 +57,7 @@ def tell(bench: LossBench, act: tuple[object, ...]) -> None:
             bench.reboot()
 
 
-def played(story: list[tuple[tuple[object, ...], float]], *, baud: int) -> LossBench:
+def played(story: Story, *, baud: int) -> LossBench:
     """A bench to which all of that has happened, and then nothing for long enough to account for everything."""
     with mock.patch.object(streams, "HELD_MAX", HELD_MAX):
         bench = LossBench(baud=baud, seed=3)
@@ -138,7 +141,7 @@ def wire_was_whole(bench: LossBench, name: str, hole: Hole) -> bool:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(story, st.sampled_from([921_600, 115_200]))
-def test_whatever_is_lost_is_accounted_for(story: list[tuple[tuple[object, ...], float]], baud: int) -> None:
+def test_whatever_is_lost_is_accounted_for(story: Story, baud: int) -> None:
     check(played(story, baud=baud))
 
 

@@ -193,6 +193,34 @@ def test_without_a_settled_snapshot_the_sequence_decides() -> None:
     assert gaps(harness) == [(1020, 20, "wire")]
 
 
+def test_what_was_named_the_boards_before_the_snapshot_is_not_counted_against_a_later_hole() -> None:
+    harness = online()
+    harness.send_samples(0)
+    say_health(harness, stream_health(20))
+    harness.send_samples(25)  # the board lost 5
+    say_health(harness, stream_health(60, fifo=5))
+    harness.lose()  # 45 … 64
+    harness.send_samples(65)
+    assert gaps(harness) == [(20, 5, "device"), (45, 20, "wire")]
+
+
+def test_what_may_belong_to_a_hole_that_is_named_already_is_an_estimate() -> None:
+    harness = online()
+    harness.send_samples(0)
+    say_health(harness, stream_health(20))
+    harness.lose()  # 20 … 39; and the board lost 40 … 44, as no HEALTH has said
+    harness.send_samples(45)
+    say_health(harness, stream_health(85, fifo=5))
+    harness.lose()  # 65 … 84
+    harness.send_samples(85)
+    assert gaps(harness) == [(20, 25, "wire"), (65, 5, "device"), (70, 15, "wire")]
+    assert [gap.estimated for gap in harness.gaps] == [False, True, True]
+    harness.lose()  # 105 … 124
+    say_health(harness, stream_health(125, fifo=5))
+    harness.send_samples(125)
+    assert gaps(harness)[3:] == [(105, 20, "wire")]
+
+
 # --------------------------------------------------------------------- the tail
 
 

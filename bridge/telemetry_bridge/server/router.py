@@ -205,6 +205,7 @@ class Router:
             self._join_channel(subscription)
         else:
             self._resume(subscription, since)
+        subscription.begins_at(self._hub.stream(device, stream))
         return subscription
 
     def _join_channel(self, subscription: Subscription) -> None:
@@ -278,6 +279,8 @@ class Router:
             case Batch():
                 owner.deliver(subscription.feed, batch_parts(event, shape.form, calibrated=shape.calibrated))
             case Gap():
+                if event.cause == "subscriber" and event.count is None:  # nobody knows any more how many there were
+                    subscription.produced_before = None
                 owner.queue.put_gap(subscription.feed, event)
                 owner.flush()
             case EpochStarted():

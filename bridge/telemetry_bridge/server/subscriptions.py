@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from telemetry_bridge.events import FieldInfo
+from telemetry_bridge.hub import StreamState
 from telemetry_bridge.server.catch_up import CatchUp
 from telemetry_bridge.server.channels import Channel, Shape
 from telemetry_bridge.server.requests import Subscribe
@@ -54,6 +55,7 @@ class Subscription:
         shape: None for JSON streams.
         channel: where its samples come from; None for JSON streams and while it catches up.
         behind: what it has yet to catch up with before it has a channel.
+        produced_before: what the stream had produced where this began; None if that cannot be known.
     """
 
     owner: Subscriber
@@ -67,6 +69,23 @@ class Subscription:
     shape: Shape | None = None
     channel: Channel | None = None
     behind: CatchUp | None = None
+    produced_before: int | None = None
+
+    def begins_at(self, state: StreamState | None) -> None:
+        """Note what the stream had produced at ``next_index``, with the stream as it stands now."""
+        if state is None:
+            self.produced_before = 0
+        elif state.epoch.epoch == self.epoch and self.next_index is not None:
+            self.produced_before = state.counters.produced - (state.next_index - self.next_index)
+
+    def unaccounted(self, state: StreamState) -> int | None:
+        """Samples of the stream since this began that were neither sent, skipped nor said to be missing, and do not
+        wait: always 0. None where that cannot be known: while it catches up, or from an epoch that is over."""
+        if self.produced_before is None or self.behind is not None:
+            return None
+        feed, held = self.feed, 0 if self.channel is None else self.channel.held
+        known = feed.sent + feed.dropped + feed.skipped + feed.waiting + sum(feed.lost.values()) + held
+        return state.counters.produced - self.produced_before - known
 
     def describe(self) -> dict[str, object]:
         """As ``subscribed`` and ``subscription_added`` list it."""

@@ -45,9 +45,9 @@ class Snapshot:
 class Ledger:
     """Accounts of one run of one stream. Indexes are 64 bits; what is accounted for was delivered or named a gap.
 
-    Of what the board has lost below the index that is accounted for, ``_settled`` is known for certain. It is all of it
-    but where a hole was blamed on the wire that the board may have had a share in (``_doubt``): until a snapshot closes,
-    that share cannot be told from a loss that came later, and what is said of such a one is an estimate.
+    Of what the board has lost below the index that is accounted for, ``_settled`` is certain. It is all of it, unless a
+    hole was blamed on the wire in which the board may have had a share (``_doubt``): until a snapshot closes, that
+    share cannot be told from a loss that came later, and what is said of such a one is an estimate.
     """
 
     def __init__(self, *, since_boot: bool) -> None:
