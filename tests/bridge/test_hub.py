@@ -130,7 +130,7 @@ def test_a_gap_over_what_was_accounted_for_or_of_no_announced_epoch_is_refused(w
     hub, sink = started_hub()
     hub.publish(batch(0))
     hub.publish(wrong)
-    assert sink.events == [batch_event for batch_event in sink.events if isinstance(batch_event, Batch)]
+    assert not any(isinstance(event, Gap) for event in sink.events)
     assert hub.out_of_order(wrong.device, "imu") == 1
     assert [state.counters.lost for state in hub.streams().values()] == [{}]
 
@@ -142,8 +142,8 @@ def test_every_sample_is_accounted_for_however_wrong_the_session_is() -> None:
     for event, unaccounted in (
         (batch(0), 0),
         (Gap("dev-a", "imu", 7, 25, 5, "wire"), 0),  # the hub adds a gap of the host before it
-        (batch(20), 0),  # refused, and was named before
-        (batch(25, 25), 20),  # refused, though it has samples that nobody has seen
+        (batch(20), 10),  # refused, though half of it nobody has seen
+        (batch(25, 25), 20),
         (batch(60), 0),
     ):
         hub.publish(event)
