@@ -90,6 +90,7 @@ static struct health_counters count(const struct health_sources *sources)
         .bus_timeout = bus.timeout + hal_spi_errors().timeout,
         .bus_recoveries = bus.recoveries,
         .baud_fallbacks = sources->line->fallbacks,
+        .dma_error = uart.dma + bus.dma + hal_spi_errors().dma,
     };
 }
 
@@ -126,6 +127,7 @@ void health_report(struct health *health, const struct health_sources *sources, 
         .baud_fallbacks = now.baud_fallbacks - base->baud_fallbacks,
         /* a maximum, not a count: what was longest when the host cleared it is not said again */
         .flash_stall_us = hal_nvstore_stall_us(),
+        .dma_error = now.dma_error - base->dma_error,
     };
     struct telemetry *telemetry = sources->telemetry;
     snapshot(sources->streams, telemetry->stream_health);

@@ -27,6 +27,7 @@ struct health_counters {
     uint32_t bus_timeout;
     uint32_t bus_recoveries;
     uint32_t baud_fallbacks;
+    uint32_t dma_error;
 };
 
 struct health {

@@ -18,6 +18,7 @@ struct hal_i2c_errors {
     uint32_t nack;
     uint32_t bus; /* misplaced start or stop seen, or arbitration lost */
     uint32_t timeout;
+    uint32_t dma;        /* transfers that the DMA gave up */
     uint32_t recoveries; /* times that a held bus was freed with clocks */
 };
 

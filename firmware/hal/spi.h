@@ -18,6 +18,7 @@
 
 struct hal_spi_errors {
     uint32_t timeout; /* a controller that did not end, or did not start */
+    uint32_t dma;     /* transfers that the DMA gave up */
 };
 
 /* Sets the controller up: mode 3, the quickest clock up to 10 MHz. False where there is none that works (an

@@ -10,6 +10,7 @@ struct hal_uart_errors {
     uint32_t overrun; /* bytes lost because the hardware had not taken the previous one */
     uint32_t framing; /* stop bit missing */
     uint32_t noise;   /* samples of one bit differed */
+    uint32_t dma;     /* transfers that the DMA gave up, either direction: a damaged frame each */
 };
 
 /* Opens the line. Returns the rate that the divider makes, or 0, and does nothing, when that is more than 1 %

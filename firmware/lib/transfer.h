@@ -9,7 +9,7 @@ enum transfer_status {
     TRANSFER_OK,
     TRANSFER_NACK,        /* address or data not acknowledged */
     TRANSFER_ARBITRATION, /* arbitration lost */
-    TRANSFER_TIMEOUT,     /* not finished in time; the controller has been reset */
+    TRANSFER_TIMEOUT,     /* not finished, or not in time; the controller has been reset */
 };
 
 /* Write the register number, then read or write `size` bytes from there on. */

@@ -211,6 +211,7 @@ size_t tp_health_write(uint8_t *out, size_t room, const struct tp_health *m)
     tp_put_u32(&w, m->rx_dropped);
     tp_put_u32(&w, m->baud_fallbacks);
     tp_put_u32(&w, m->flash_stall_us);
+    tp_put_u32(&w, m->dma_error);
     return tp_written(&w);
 }
 
@@ -253,6 +254,7 @@ bool tp_health_read(struct tp_health *m, const uint8_t *in, size_t n)
     m->rx_dropped = tp_get_u32(&r);
     m->baud_fallbacks = tp_get_u32(&r);
     m->flash_stall_us = tp_get_u32(&r);
+    m->dma_error = tp_get_u32(&r);
     return !r.failed;
 }
 

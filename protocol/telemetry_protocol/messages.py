@@ -26,7 +26,7 @@ from .wire_types import (
 PROTOCOL: Final = 1
 """Protocol version of the table."""
 
-FINGERPRINT: Final = 0x420449FB
+FINGERPRINT: Final = 0x7CD3DAD8
 """CRC-32C of the canonical table."""
 
 
@@ -390,10 +390,12 @@ class Health(Message):
     """times that the line went back to the default rate because the host was silent"""
     flash_stall_us: int
     """longest time that writing the configuration stalled the core [us]"""
+    dma_error: int
+    """DMA: transfers that the controller gave up, of the UART and the sensor buses"""
 
     TYPE: ClassVar[int] = 0x04
     NAME: ClassVar[str] = "health"
-    SIZE: ClassVar[int] = 80
+    SIZE: ClassVar[int] = 84
     LAYOUT: ClassVar[Construct] = Struct(
         "time_us" / U48,
         "uptime_s" / Int32ul,
@@ -418,6 +420,7 @@ class Health(Message):
         "rx_dropped" / Int32ul,
         "baud_fallbacks" / Int32ul,
         "flash_stall_us" / Int32ul,
+        "dma_error" / Int32ul,
     )
 
 

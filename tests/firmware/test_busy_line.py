@@ -29,7 +29,7 @@ def fallen_back(make_board: Make) -> HostBoard:
 def test_a_board_that_starts_with_a_slow_line_starts_with_rates_that_fit(make_board: Make) -> None:
     board = make_board(baud=115_200)
     board.run(2.0)
-    assert "the line has 115200 bit/s, the streams need 139490: lower rates than usual" in board.logs()
+    assert "the line has 115200 bit/s, the streams need 139530: lower rates than usual" in board.logs()
     assert board.samples(0)
     assert {h.lost_ring for m in board.received if isinstance(m, messages.Health) for h in m.streams} == {0}
     assert board.call("set_rate", stream=0, rate_mhz=1_000_000).status == messages.Status.OVER_LINE_BUDGET

@@ -47,6 +47,24 @@ def test_memory_that_dma_cannot_reach_is_a_transfer_error(dma: Probe) -> None:
     assert dma.line(17)
 
 
+@pytest.mark.parametrize("passed", [0, 3, 4, 7])
+def test_a_transfer_error_on_demand_stops_the_stream_behind_so_many_items_once(dma: Probe, passed: int) -> None:
+    """RM0383 9.3.18: the hardware clears EN; NDTR keeps what was left."""
+    request = dma.machine.usarts["USART2"].tx_dma
+    request.error_after = passed
+    dma.write(STREAM6, START | 1 << 2)
+    dma.pass_us(1000)
+    assert dma.read(HISR) >> 16 & 0x28 == 8, "TEIF, not TCIF"
+    assert dma.read(STREAM6) & 1 == 0
+    assert dma.read(STREAM6 + 0x04) == 8 - passed
+    assert dma.line(17)
+    dma.write(HIFCR, 0x3D << 16)
+    dma.write(STREAM6 + 0x04, 8)
+    dma.write(STREAM6, START)
+    dma.pass_us(1000)
+    assert dma.read(HISR) >> 16 & 0x28 == 0x20, "the next one ends well"
+
+
 def test_ccm_is_out_of_reach_on_the_f405(run: Run) -> None:
     """RM0090 2.3.1: CCM hangs on the core's data bus only."""
     from virtual_board.testing import IDLE

@@ -312,6 +312,26 @@ def test_sda_held_low_while_sending_is_a_lost_arbitration(i2c: Probe) -> None:
     assert not i2c.read(SR2) & 1, "no longer master"
 
 
+@pytest.mark.parametrize("sent", [0, 1, 2])
+def test_another_controller_may_win_the_bus_once(i2c: Probe, target: Recorder, sent: int) -> None:
+    """RM0383 18.6.6, ARLO: set by hardware when arbitration is lost, the interface goes back to slave mode."""
+    i2c.machine.i2cs["I2C1"].contended_after = sent
+    i2c.write(CR1, PE | ACK | START)
+    flag(i2c, SB)
+    i2c.write(DR, 0x84)
+    for byte in range(sent):
+        flag(i2c, ADDR if byte == 0 else BTF)
+        i2c.read(SR2)
+        i2c.write(DR, byte)
+    flag(i2c, ARLO)
+    assert not i2c.read(SR1) & (AF | BTF | ADDR)
+    assert not i2c.read(SR2) & 1, "no longer master"
+    assert target.log == [[], ["W", "P"], ["W", "00", "P"]][sent]
+    i2c.write(SR1, 0xFFFF & ~ARLO)
+    begin(i2c, 0x84)
+    assert i2c.read(SR1) & ADDR, "the next one is answered"
+
+
 def test_swrst_lets_go_of_everything(i2c: Probe) -> None:
     begin(i2c, 0x84)
     i2c.write(CR1, SWRST)

@@ -270,6 +270,13 @@ def test_commands_reach_the_board(commands: Commands) -> None:
     assert commands.run("part mpu6050 nack") == "ok"
     assert board.imu.nack
     assert commands.run("part tmp117 unplug").endswith("the parts are mpu6050")
+    assert commands.run("clock pll fail") == "ok"
+    assert board.machine.rcc.dead == {"pll"}
+    assert commands.run("clock pll work") == "ok"
+    assert board.machine.rcc.dead == set()
+    assert commands.run("arbitration 2") == commands.run("dma_error I2C1_RX 5") == "ok"
+    assert board.machine.i2cs["I2C1"].contended_after == 2
+    assert board.machine.i2cs["I2C1"].rx_dma.error_after == 5
     resets = board.counters.resets
     assert commands.run("reset watchdog") == "ok"
     assert board.counters.resets == resets + 1
@@ -293,7 +300,22 @@ def test_status_is_json(commands: Commands) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", "dance", "nack", "nack maybe", "noise", "noise many", "reset often", "imu", "motion", "motion rotate x"],
+    [
+        "",
+        "dance",
+        "nack",
+        "nack maybe",
+        "noise",
+        "noise many",
+        "reset often",
+        "imu",
+        "motion",
+        "motion rotate x",
+        "clock lsi fail",
+        "clock pll",
+        "dma_error LPT1 5",
+        "dma_error I2C1_RX",
+    ],
 )
 def test_a_wrong_command_gets_one_line_of_error(commands: Commands, line: str) -> None:
     answer = commands.run(line)

@@ -46,6 +46,7 @@ def health(message: messages.Health, tracks: Mapping[int, StreamTrack], stats: L
             "type": message.refused_type,
         },
         "dropped_messages": message.dropped_messages,
+        "dma_error": message.dma_error,
         "bus": {
             "nack": message.bus_nack,
             "error": message.bus_error,

@@ -359,4 +359,5 @@ class SimulatedDevice:
             rx_dropped=0,
             baud_fallbacks=self.line.rate.fallbacks,
             flash_stall_us=0,
+            dma_error=0,
         )

@@ -213,12 +213,22 @@ void i2c_event_isr(void)
     }
 }
 
+/* The device may be in the middle of a byte: the status has the bus looked at, and clocked if it is held. */
+static void abandon(void)
+{
+    stop_dma();
+    configure();
+    finish(TRANSFER_TIMEOUT);
+}
+
 void i2c_dma_isr(void)
 {
     uint32_t flags = dma_flags(DMA1, DMA_STREAM);
     dma_clear(DMA1, DMA_STREAM);
-    ASSERT((flags & DMA_TEIF) == 0); /* a transfer error means a wrong address */
-    if ((flags & DMA_TCIF) != 0 && bus.phase == RECEIVE) {
+    if ((flags & DMA_TEIF) != 0 && bus.phase == RECEIVE) {
+        bus.errors.dma++;
+        abandon();
+    } else if ((flags & DMA_TCIF) != 0 && bus.phase == RECEIVE) {
         stop();
         I2C1->CR2 &= ~(I2C_CR2_DMAEN | I2C_CR2_LAST);
         finish(TRANSFER_OK);
@@ -256,9 +266,7 @@ void hal_i2c_poll(uint64_t now_us)
     uint32_t state = hal_irq_save();
     if (bus.phase != IDLE && now_us > bus.started_us + TIMEOUT_US(bus.transfer->size)) {
         bus.errors.timeout++;
-        stop_dma();
-        configure();
-        finish(TRANSFER_TIMEOUT);
+        abandon();
     }
     hal_irq_restore(state);
 }

@@ -135,7 +135,6 @@ static void stop_stream(unsigned stream)
 /* Everything as after hal_spi_open(), and the device let go of. */
 static void abandon(void)
 {
-    bus.errors.timeout++;
     stop_stream(HW_RX_STREAM);
     stop_stream(HW_TX_STREAM);
     gpio_write(BOARD_SPI_CS, true);
@@ -154,6 +153,7 @@ bool hal_spi_start(const struct transfer *transfer)
     bus.started_us = hal_time_us();
     for (uint32_t reads = BYTE_READS; (HW->SR & SPI_SR_RXNE) == 0; reads--) {
         if (reads == 0) {
+            bus.errors.timeout++;
             abandon();
             return false;
         }
@@ -175,8 +175,11 @@ void spi_dma_isr(void)
 {
     uint32_t flags = dma_flags(HW_DMA, HW_RX_STREAM);
     dma_clear(HW_DMA, HW_RX_STREAM);
-    ASSERT((flags & DMA_TEIF) == 0); /* a transfer error means a wrong address */
-    if ((flags & DMA_TCIF) != 0 && bus.transfer != NULL) {
+    if ((flags & DMA_TEIF) != 0 && bus.transfer != NULL) {
+        bus.errors.dma++;
+        abandon();
+        finish(TRANSFER_TIMEOUT);
+    } else if ((flags & DMA_TCIF) != 0 && bus.transfer != NULL) {
         gpio_write(BOARD_SPI_CS, true);
         HW->CR2 = 0;
         finish(TRANSFER_OK);
@@ -192,6 +195,9 @@ void hal_spi_poll(uint64_t now_us)
 {
     uint32_t state = hal_irq_save();
     if (bus.transfer != NULL && now_us > bus.started_us + TIMEOUT_US(bus.transfer->size)) {
+        bool gave_up = (dma_flags(HW_DMA, HW_TX_STREAM) & DMA_TEIF) != 0; /* the other one waits for ever */
+        bus.errors.dma += gave_up;
+        bus.errors.timeout += !gave_up;
         abandon();
         finish(TRANSFER_TIMEOUT);
     }

@@ -108,15 +108,20 @@ static uint32_t set_divider(uint32_t divider)
     return actual;
 }
 
-static void start_dma(void)
+static void start_reception(void)
 {
     struct dma_stream *rx = &HW_DMA->S[HW_RX_STREAM];
-    HW_DMA->S[HW_TX_STREAM].PAR = (uint32_t)&HW->DR;
     rx->PAR = (uint32_t)&HW->DR;
     rx->M0AR = (uint32_t)uart.ring;
     rx->NDTR = uart.ring_size;
     rx->CR = HW_DMA_CHANNEL << DMA_SxCR_CHSEL_Pos | DMA_SxCR_PL_HIGH | DMA_SxCR_MINC | DMA_SxCR_CIRC |
              DMA_SxCR_HTIE | DMA_SxCR_TCIE | DMA_SxCR_TEIE | DMA_SxCR_EN;
+}
+
+static void start_dma(void)
+{
+    HW_DMA->S[HW_TX_STREAM].PAR = (uint32_t)&HW->DR;
+    start_reception();
     HW->CR3 = USART_CR3_DMAT | USART_CR3_DMAR | USART_CR3_EIE;
     HW->CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_IDLEIE;
     nvic_enable(HW_IRQ, PRIORITY_STAMP);
@@ -231,8 +236,9 @@ void uart_tx_dma_isr(void)
 {
     uint32_t flags = dma_flags(HW_DMA, HW_TX_STREAM);
     dma_clear(HW_DMA, HW_TX_STREAM);
-    ASSERT((flags & DMA_TEIF) == 0); /* a transfer error means a wrong address */
-    if ((flags & DMA_TCIF) != 0) {
+    uart.errors.dma +=
+        (flags & DMA_TEIF) != 0; /* the rest stays unsent: the frame is damaged, the host sees it */
+    if ((flags & (DMA_TCIF | DMA_TEIF)) != 0) {
         block_sent();
     }
     if (uart.drained) {
@@ -267,13 +273,28 @@ static void report_received(uint32_t end_us)
     hal_uart_on_received(received, end_us);
 }
 
+/* The hardware has disabled the stream (RM0383 9.3.18). It begins at the front of the ring again; delimiters
+ * fill the rest of the round, so that nothing of the round before is read a second time. */
+static void resume_reception(void)
+{
+    uint32_t received = uart.received;
+    for (; (received & (uart.ring_size - 1u)) != 0; received++) {
+        uart.ring[received & (uart.ring_size - 1u)] = 0;
+    }
+    uart.received = received;
+    start_reception();
+}
+
 void uart_rx_dma_isr(void)
 {
     uint32_t now_us = (uint32_t)hal_time_us();
     uint32_t flags = dma_flags(HW_DMA, HW_RX_STREAM);
     dma_clear(HW_DMA, HW_RX_STREAM);
-    ASSERT((flags & DMA_TEIF) == 0);
     report_received(now_us);
+    if ((flags & DMA_TEIF) != 0) {
+        uart.errors.dma++;
+        resume_reception();
+    }
 }
 
 /* Half and end of the ring passed, although the straight way to where DMA is now passes one of them at most:

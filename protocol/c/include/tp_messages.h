@@ -15,7 +15,7 @@
 #include "tp_types.h"
 
 #define TP_PROTOCOL    1u
-#define TP_FINGERPRINT 0x420449FBu /* CRC-32C of the canonical table */
+#define TP_FINGERPRINT 0x7CD3DAD8u /* CRC-32C of the canonical table */
 
 /* Message ids. */
 enum tp_message_type {
@@ -305,7 +305,7 @@ TP_MUST_CHECK size_t tp_samples_write(uint8_t *out, size_t room, const struct tp
 TP_MUST_CHECK bool tp_samples_read(struct tp_samples *m, const uint8_t *in, size_t n);
 
 /* Counters since boot and the state of the board. Sent at 1 Hz and on request. */
-#define TP_HEALTH_SIZE 80u
+#define TP_HEALTH_SIZE 84u
 
 struct tp_health {
     uint64_t time_us;        /* device time of this snapshot [us] */
@@ -335,6 +335,8 @@ struct tp_health {
     uint32_t baud_fallbacks;
     /* longest time that writing the configuration stalled the core [us] */
     uint32_t flash_stall_us;
+    /* DMA: transfers that the controller gave up, of the UART and the sensor buses */
+    uint32_t dma_error;
 };
 
 TP_MUST_CHECK size_t tp_health_write(uint8_t *out, size_t room, const struct tp_health *m);

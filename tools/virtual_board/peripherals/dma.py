@@ -68,6 +68,8 @@ class DmaRequest:
         self.data_register = data_register
         self.stream: Stream | None = None
         """The enabled stream that listens."""
+        self.error_after: int | None = None
+        """Fault switch: the item behind so many ends in a bus error of the DMA controller, once."""
         self.on_enable: Callable[[], None] = lambda: None
         """Called when a stream begins to listen."""
         self.catch_up: Callable[[], None] = lambda: None
@@ -96,9 +98,15 @@ class Stream:
 
     @property
     def until_flag(self) -> int:
-        """Items until the next flag that may interrupt (half or full transfer)."""
+        """Items until the next flag that may interrupt (half or full transfer, or an error)."""
         half = self.ndtr - self._reload // 2
-        return half if half > 0 else self.ndtr
+        items = half if half > 0 else self.ndtr
+        error = self._items_to_error
+        return items if error is None else min(items, error + 1)
+
+    @property
+    def _items_to_error(self) -> int | None:
+        return None if self._request is None else self._request.error_after
 
     def pull(self, items: int) -> bytes:
         """Memory to peripheral: up to `items` bytes, fewer at the end of a normal transfer. Raises nothing: errors set
@@ -120,6 +128,13 @@ class Stream:
         done = 0
         while items and self.cr & _EN:
             count = min(items, self.until_flag)
+            error = self._items_to_error
+            if error == 0:
+                self._fail()
+                break
+            if error is not None and self._request is not None:
+                count = min(count, error)
+                self._request.error_after = error - count
             address = self.m0ar + (self._position * size if self.cr & _MINC else 0)
             try:
                 memory = self._controller.memory
@@ -132,13 +147,19 @@ class Stream:
                 else:
                     memory.write(address, data[done + (count - 1) * size : done + count * size], dma=True)
             except BusError:
-                self._stop()
-                self._controller.flag(self.number, _TEIF)
+                self._fail()
                 break
             done += count * size
             items -= count
             self._advance(count)
         return bytes(result)
+
+    def _fail(self) -> None:
+        """Transfer error: the hardware disables the stream (RM0383 9.3.18, RM0090 10.3.18). A switch works once."""
+        if self._request is not None:
+            self._request.error_after = None
+        self._stop()
+        self._controller.flag(self.number, _TEIF)
 
     def _advance(self, count: int) -> None:
         before = self.ndtr

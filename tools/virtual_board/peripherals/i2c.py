@@ -62,6 +62,8 @@ class I2c(Peripheral):
         """The bus behind the pins; None: nothing is connected."""
         self.connected: Callable[[], bool] = lambda: True
         """Whether the pins are given to this peripheral."""
+        self.contended_after: int | None = None
+        """Fault switch: another controller wins the bus during the byte behind so many that are sent, once."""
         self.rx_dma = DmaRequest(f"{name}_RX", base + _DR)
         self.tx_dma = DmaRequest(f"{name}_TX", base + _DR)
         self.rx_dma.on_enable = self._service
@@ -172,7 +174,10 @@ class I2c(Peripheral):
 
     def _arbitration_lost(self) -> bool:
         """Somebody else holds SDA low while we send (RM0383 18.3.4, ARLO): back to slave mode."""
-        if self.wires is None or self.wires.sda.level:
+        contended = self.contended_after == 0
+        if self.contended_after is not None:
+            self.contended_after = None if contended else self.contended_after - 1
+        if self.wires is None or (self.wires.sda.level and not contended):
             return False
         self.wires.release()
         self._phase = Phase.IDLE

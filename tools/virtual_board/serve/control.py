@@ -25,6 +25,8 @@ commands, one a line; each is answered by a line that begins with ok or error:
   part NAME unplug|plug|nack|answer   the same for any part, by the name given to --i2c
   who_am_i VALUE     what the IMU says it is
   stuck_sda CLOCKS   the IMU holds SDA low until it has seen so many clocks
+  arbitration BYTES  another controller wins the I2C bus behind so many bytes that are sent, once
+  dma_error REQUEST ITEMS   a DMA transfer ends in an error behind so many items, once; I2C1_RX, USART2_TX, SPI1_RX, ...
   noise N [board]    flip a bit in N bytes on their way to the host, or to the board
   odr_error PPM      deviation of the IMU's sample clock, from its next sample on
   motion still|hand [SEED]|rotate RATE [X Y Z]
@@ -56,6 +58,8 @@ class Commands:
             "part": self._part,
             "who_am_i": self._who_am_i,
             "stuck_sda": self._stuck_sda,
+            "arbitration": self._arbitration,
+            "dma_error": self._dma_error,
             "noise": self._noise,
             "odr_error": self._odr_error,
             "motion": self._motion,
@@ -124,6 +128,17 @@ class Commands:
 
     def _stuck_sda(self, words: list[str]) -> str:
         self._board.i2c_bus.stick_sda(int(words[0]))
+        return ""
+
+    def _arbitration(self, words: list[str]) -> str:
+        self._board.machine.i2cs[self._board.spec.i2c].contended_after = int(words[0])
+        return ""
+
+    def _dma_error(self, words: list[str]) -> str:
+        requests = self._board.machine.dmas[0].requests
+        if len(words) != 2 or words[0] not in requests:
+            raise CommandError(f"a request and how many items; the requests are {', '.join(sorted(requests))}")
+        requests[words[0]].error_after = int(words[1])
         return ""
 
     def _noise(self, words: list[str]) -> str:

@@ -1,0 +1,172 @@
+"""Faults of the microcontroller's own buses, one at a time: each is survived, counted, and leaves an exact gap."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from elves import BOARDS
+from firmware.imu_checks import Ramp
+from system.desk import Desk, assert_accounted_for, batches, gaps, health, of
+from telemetry_bridge.events import JsonMessage
+from virtual_board.motion import STANDARD_GRAVITY
+from virtual_board.peripherals.dma import DmaRequest
+
+MPU = {"parts": ("mpu6050",), "motion": Ramp()}
+LSM_LSB = 0.122e-3 * STANDARD_GRAVITY
+LSM = {"parts": (), "spi": ("lsm6dso",), "motion": Ramp(rate_hz=833.375, lsb=LSM_LSB)}
+LSM_I2C = {"parts": ("lsm6dso",), "motion": LSM["motion"]}
+
+
+def streaming(name: str, options: dict[str, object]) -> Desk:
+    """A board whose accelerometer counts its samples, after a second: its clock is settled."""
+    desk = Desk.with_board(name, **options)  # type: ignore[arg-type]
+    desk.run_until(lambda seen: bool(batches(seen)))
+    desk.run(1.0)
+    return desk
+
+
+def counted(desk: Desk, group: str, name: str) -> int:
+    """A counter of a HEALTH made now."""
+    desk.command("get_health")
+    (*_, last) = health(desk.run_until(lambda seen: bool(health(seen))))
+    body = last.body if not group else last.body[group]
+    assert isinstance(body, dict)
+    return int(body[name])
+
+
+def lost(desk: Desk) -> dict[str, int]:
+    """By the board's own counters."""
+    desk.command("get_health")
+    (*_, last) = health(desk.run_until(lambda seen: bool(health(seen))))
+    streams = last.body["streams"]
+    assert isinstance(streams, dict)
+    return {cause: streams["imu"][f"lost_{cause}"] for cause in ("fifo", "ring", "bus")}
+
+
+def assert_exact(desk: Desk, lsb: float) -> int:
+    """The samples count themselves: each has the index that its value says, also behind a gap. Returns what is lost."""
+    missing = assert_accounted_for(desk.events)
+    found = batches(desk.events)
+    index = np.concatenate([batch.index + np.arange(batch.samples) for batch in found])
+    count = np.round(np.concatenate([batch.values[0] for batch in found]) / lsb)
+    offsets = count - index
+    assert offsets.max() - offsets.min() <= 1, "half an LSB of rounding, and the delay of the filter"
+    return missing
+
+
+def survive(desk: Desk, lsb: float, cause: str) -> int:
+    """Run on; the board has not restarted, streams, and what is missing is what it has counted. Returns that."""
+    desk.run(1.0)
+    assert desk.board.counters.resets == 1, "the power-on"
+    assert batches(desk.run(0.2))
+    counts = lost(desk)
+    missing = assert_exact(desk, lsb)
+    assert missing == sum(counts.values()) == counts[cause]
+    assert {gap.cause for gap in gaps(desk.events)} <= {"device"}
+    assert desk.board.unmodelled == {}
+    assert desk.board.violations == {}
+    return missing
+
+
+@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("sent", range(5))
+def test_a_lost_arbitration_costs_the_samples_that_it_says(name: str, sent: int) -> None:
+    """The address, the register's number, the address of the reading: of the next transfer, or the one after it."""
+    desk = streaming(name, MPU)
+    before = counted(desk, "bus", "error")
+    for _ in range(5):
+        desk.board.machine.i2cs["I2C1"].contended_after = sent
+        desk.run(0.1)
+    survive(desk, Ramp().lsb, "bus")
+    assert counted(desk, "bus", "error") == before + 5
+    assert counted(desk, "bus", "timeout") == 0
+
+
+def test_a_lost_arbitration_while_an_lsm6dso_is_read() -> None:
+    desk = streaming("nucleo_f411re", LSM_I2C)
+    for sent in range(6):
+        desk.board.machine.i2cs["I2C1"].contended_after = sent
+        desk.run(0.15)
+    survive(desk, LSM_LSB, "bus")
+    assert counted(desk, "bus", "error") == 6
+
+
+def i2c_rx(desk: Desk) -> DmaRequest:
+    return desk.board.machine.i2cs["I2C1"].rx_dma
+
+
+def spi_rx(desk: Desk) -> DmaRequest:
+    return desk.board.machine.spis[desk.board.spec.spi].rx_dma
+
+
+def spi_tx(desk: Desk) -> DmaRequest:
+    return desk.board.machine.spis[desk.board.spec.spi].tx_dma
+
+
+@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize(
+    ("options", "request_of", "lsb"),
+    [
+        (MPU, i2c_rx, Ramp().lsb),
+        (LSM_I2C, i2c_rx, LSM_LSB),
+        (LSM, spi_rx, LSM_LSB),
+        (LSM, spi_tx, LSM_LSB),
+    ],
+    ids=["mpu6050", "lsm6dso on I2C", "lsm6dso on SPI, rx", "lsm6dso on SPI, tx"],
+)
+def test_a_dma_error_on_a_sensor_bus_costs_the_samples_that_it_says(
+    name: str, options: dict[str, object], request_of: object, lsb: float
+) -> None:
+    desk = streaming(name, options)
+    request = request_of(desk)  # type: ignore[operator]
+    for items in (0, 1, 13, 100):  # the level's two bytes, or into a burst
+        request.error_after = items
+        desk.run_until(lambda _: request.error_after is None)
+        desk.run(0.15)
+    assert survive(desk, lsb, "bus") > 0
+    assert counted(desk, "", "dma_error") == 4
+    assert counted(desk, "bus", "timeout") == 0
+    assert counted(desk, "bus", "error") == 0
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_dma_error_on_the_way_to_the_host_damages_a_frame_that_is_missed(name: str) -> None:
+    desk = streaming(name, MPU)
+    request = desk.board.machine.usarts[desk.board.spec.uart].tx_dma
+    for items in (0, 5, 120):
+        request.error_after = items
+        desk.run(0.1)
+        assert request.error_after is None
+    desk.run(1.5)
+    assert desk.board.counters.resets == 1
+    missing = assert_exact(desk, Ramp().lsb)
+    assert {gap.cause for gap in gaps(desk.events)} <= {"wire"}
+    assert missing == sum(gap.count or 0 for gap in gaps(desk.events))
+    assert lost(desk) == {"fifo": 0, "ring": 0, "bus": 0}
+    assert counted(desk, "", "dma_error") == 3
+    stats = of(desk.events, JsonMessage)[-1].body
+    assert desk.session.stats.missing_frames + desk.session.stats.damaged_cobs > 0, stats
+    assert batches(desk.run(0.1))
+
+
+@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("items", [0, 3, 30, 400])
+def test_a_dma_error_on_the_way_from_the_host_costs_a_command_and_repeats_none(name: str, items: int) -> None:
+    desk = streaming(name, MPU)
+    for rate_mhz in itertools.islice(itertools.cycle((1_000_000, 500_000)), 20):  # the ring holds old commands
+        assert desk.command("set_rate", stream=0, rate_mhz=rate_mhz).ok
+    assert desk.command("set_rate", stream=0, rate_mhz=1_000_000).ok
+    generation = batches(desk.run(0.1))[-1].generation
+    request = desk.board.machine.usarts[desk.board.spec.uart].rx_dma
+    request.error_after = items
+    done = [desk.command("get_rate", stream=0) for _ in range(40)]
+    assert request.error_after is None
+    assert all(answer.ok for answer in done), "what was cut is asked again"
+    desk.run(1.0)
+    assert desk.board.counters.resets == 1
+    assert batches(desk.events)[-1].generation == generation, "no old set_rate was read again"
+    assert counted(desk, "", "dma_error") == 1
+    assert gaps(desk.events) == []
