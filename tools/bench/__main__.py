@@ -18,7 +18,7 @@ from bench import report
 
 ROOT = Path(__file__).resolve().parents[2]
 # name -> module with run() -> (title, about, rows); in the order of the page
-BENCHMARKS = ("wire", "damage", "firmware", "interrupts", "endurance", "decode", "latency", "fanout")
+BENCHMARKS = ("wire", "damage", "firmware", "interrupts", "endurance", "decode", "latency", "fanout", "lines")
 
 
 def machine() -> str:

@@ -250,9 +250,9 @@ def run() -> tuple[str, str, list[Row]]:
     """Measure all of it."""
     about = (
         f"Server and clients are processes of their own. A message is a batch of {PER_BATCH} six-axis samples, 512 "
-        "bytes. CPU is the server process's, user and system; a client process drains all connections. foxglove-sdk and bare "
-        f"websockets send as many bytes at the same rate. Medians of {ROUNDS} rounds taken in turn; ratios within a "
-        "round."
+        "bytes. CPU is the server process's, user and system; a client process drains all connections. foxglove-sdk "
+        "and bare websockets send as many bytes at the same rate. "
+        f"Medians of {ROUNDS} rounds taken in turn; ratios within a round."
     )
     return "Fan-out", about, [*cost_rows(), *many_rows(), *stalled_rows()]
 
