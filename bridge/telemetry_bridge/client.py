@@ -1,27 +1,105 @@
-"""A bridge that runs on this machine, asked from outside: commands, and ports to let go of (docs/websocket-api.md)."""
+"""A running bridge, asked from outside: commands, and ports to let go of (docs/websocket-api.md)."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import os
+import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.http11 import Response
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from telemetry_bridge.errors import BridgeError
+from telemetry_bridge.private import is_local, open_private
 
-ANSWER_S = 10.0
+ANSWER_S: Final = 10.0
+_SCHEMES: Final = {"": "ws", "ws": "ws", "http": "ws", "wss": "wss", "https": "wss"}
+_REFUSALS: Final = frozenset({401, 403, 429, 503})
 
 
-def url_of(where: int | str) -> str:
-    """The WebSocket's address from a TCP port, or from what a person writes: with or without scheme and path."""
-    text = f"localhost:{where}" if isinstance(where, int) else where.removeprefix("http://").removeprefix("ws://")
-    return f"ws://{text}" if urlsplit(f"//{text}").path.strip("/") else f"ws://{text.rstrip('/')}/ws"
+TOKEN_VARIABLE: Final = "TELEMETRY_BRIDGE_TOKEN"
+"""Where the token is looked for that no file holds."""
+
+# What this library says when it debugs are the headers of its requests, with the token in them.
+_log = logging.getLogger(__name__)
+_log.addFilter(lambda record: record.levelno > logging.DEBUG)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """How a running bridge is reached.
+
+    Attributes:
+        address: a TCP port of the loopback, or what a person writes: with or without scheme and path.
+        token_file: file with the token in it and nothing else; None: :data:`TOKEN_VARIABLE` of the environment, if any.
+        ca_file: certificates (PEM) that may sign the bridge's; None: those that this machine trusts.
+    """
+
+    address: int | str = 8765
+    token_file: Path | None = None
+    ca_file: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """Of its WebSocket.
+
+        Raises:
+            BridgeError: it is no address of one, or has a secret in it.
+        """
+        text = f"localhost:{self.address}" if isinstance(self.address, int) else self.address
+        scheme, found, rest = text.rpartition("://")
+        if found and scheme not in _SCHEMES:
+            raise BridgeError(f"{scheme}:// is no address of a bridge; ws://HOST:PORT and wss://HOST:PORT are")
+        parts = urlsplit(f"//{rest}")
+        if "@" in parts.netloc or parts.query:
+            raise BridgeError(f"an address shows whatever is in it: put the token into {TOKEN_VARIABLE} or a file")
+        path = parts.path if parts.path.strip("/") else "/ws"
+        return f"{_SCHEMES[scheme]}://{parts.netloc}{path}"
+
+    def token(self) -> str | None:
+        """The token to show, None for none.
+
+        Raises:
+            BridgeError: the file cannot be read, or others can read it too.
+        """
+        if self.token_file is None:
+            return os.environ.get(TOKEN_VARIABLE, "").strip() or None
+        with os.fdopen(open_private(self.token_file), encoding="utf-8", errors="replace") as file:
+            text = file.read(1000).strip()
+        if not text or not text.isprintable() or not text.isascii() or " " in text:
+            raise BridgeError(f"{self.token_file}: has to hold one token and nothing else")
+        return text
+
+    def security(self) -> ssl.SSLContext | None:
+        """How TLS is to be done; None without.
+
+        Raises:
+            BridgeError: the certificates cannot be read.
+        """
+        if not self.url.startswith("wss:"):
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise BridgeError(f"{self.ca_file}: no certificates in it: {error}") from None
+
+
+def _refusal(url: str, response: Response, token: str | None) -> str:
+    said = response.body.decode(errors="replace").strip().partition("\n")[0][:300]
+    if response.status_code == HTTPStatus.UNAUTHORIZED and token is None:
+        return f"{url} wants a token: put it into the environment as {TOKEN_VARIABLE}, or into a file for --token-file"
+    return f"{url} refuses: {said or response.reason_phrase}"
 
 
 class RunningBridge:
@@ -37,10 +115,34 @@ class RunningBridge:
         self._last_id = 0
 
     @classmethod
-    def find(cls, where: int | str) -> Self | None:
-        """The bridge at this TCP port of the loopback, or at this address; None if none serves there."""
+    def find(cls, where: Where) -> Self | None:
+        """The bridge there; None if none serves there.
+
+        Raises:
+            BridgeError: there is one, and it does not let this program in; or it is not the one it says it is.
+        """
+        url, token = where.url, where.token()
+        local = is_local(urlsplit(url).hostname or "")
+        if token is not None and url.startswith("ws:") and not local:
+            raise BridgeError(f"{url}: everybody on the way could read the token; use wss://, or ssh -L and localhost")
         try:
-            connection = connect(url_of(where), subprotocols=[Subprotocol("telemetry-bridge.v1")], max_size=None)
+            connection = connect(
+                url,
+                ssl=where.security(),
+                subprotocols=[Subprotocol("telemetry-bridge.v1")],
+                additional_headers={} if token is None else {"Authorization": f"Bearer {token}"},
+                compression=None,
+                max_size=None,
+                proxy=None if local else True,
+                logger=_log,
+            )
+        except InvalidStatus as error:
+            if error.response.status_code in _REFUSALS:
+                raise BridgeError(_refusal(url, error.response, token)) from None
+            return None
+        except ssl.SSLCertVerificationError as error:
+            reason = error.verify_message
+            raise BridgeError(f"{url}: its certificate is not trusted: {reason}; --ca-file names who signs") from None
         except (OSError, WebSocketException, ValueError):
             return None
         return cls(connection)

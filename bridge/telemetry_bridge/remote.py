@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from telemetry_bridge.client import RunningBridge, url_of
+from telemetry_bridge.client import RunningBridge, Where
 from telemetry_bridge.errors import BridgeError
 from telemetry_bridge.server.arguments import Argument
 from telemetry_bridge.server.commands import COMMANDS
@@ -80,14 +80,14 @@ def _text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def command(name: str, words: Sequence[str], *, url: str, device: str | None, as_json: bool) -> int:
+def command(name: str, words: Sequence[str], *, where: Where, device: str | None, as_json: bool) -> int:
     """`command`: the exit code, 1 also where a self-test did not pass.
 
     Raises:
         BridgeError: no bridge runs there, or the command never reached a board.
     """
     args = read_arguments(name, words)
-    with _find(url) as bridge:
+    with _find(where) as bridge:
         answer = bridge.command(device, name, args)
     if as_json:
         print(json.dumps(answer), flush=True)
@@ -98,22 +98,24 @@ def command(name: str, words: Sequence[str], *, url: str, device: str | None, as
     return 0 if answer["ok"] and answer["data"].get("passed", True) else 1
 
 
-def tell(what: str, target: str | None, http_port: int) -> int:
+def tell(what: str, target: str | None, where: Where) -> int:
     """`release` and `resume`.
 
     Raises:
         BridgeError: no bridge runs there, or it has no such port.
     """
-    with _find(http_port) as bridge:
+    with _find(where) as bridge:
         ports = bridge.release(target) if what == "release" else bridge.resume(target)
     for port in ports:
         print(f"{what}d {port}", flush=True)
     return 0
 
 
-def _find(where: int | str) -> RunningBridge:
+def _find(where: Where) -> RunningBridge:
     bridge = RunningBridge.find(where)
     if bridge is None:
-        option = "--http-port names another port" if isinstance(where, int) else "--url names another"
-        raise BridgeError(f"no bridge serves {url_of(where)} ({option}): `telemetry-bridge run --port auto` starts one")
+        raise BridgeError(
+            f"no bridge serves {where.url} (--url names another, --http-port another port): "
+            "`telemetry-bridge run --port auto` starts one"
+        )
     return bridge

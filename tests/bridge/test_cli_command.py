@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 
 from bridge.test_cli import one_line, run, running
 from telemetry_bridge.cli import main
-from telemetry_bridge.client import url_of
+from telemetry_bridge.client import Where
 from telemetry_bridge.errors import BridgeError
 from telemetry_bridge.remote import answer_lines, listing, read_arguments
 from telemetry_bridge.server.commands import COMMANDS
@@ -91,8 +91,8 @@ def test_what_cannot_be_is_one_line_and_code_1(
 def test_without_a_bridge_it_says_how_to_start_one() -> None:
     line = one_line(run("command", "ping", "--url", "ws://localhost:1/ws"))
     assert line == (
-        "telemetry-bridge: no bridge serves ws://localhost:1/ws (--url names another): "
-        "`telemetry-bridge run --port auto` starts one"
+        "telemetry-bridge: no bridge serves ws://localhost:1/ws "
+        "(--url names another, --http-port another port): `telemetry-bridge run --port auto` starts one"
     )
     assert "--http-port" in one_line(run("release", "--http-port", "1"))
 
@@ -193,10 +193,12 @@ def test_numbers_are_short_and_nothing_is_ok() -> None:
         ("http://localhost:80/", "ws://localhost:80/ws"),
         ("ws://127.0.0.1:80", "ws://127.0.0.1:80/ws"),
         ("ws://host/other/ws", "ws://host/other/ws"),
+        ("wss://host:8765", "wss://host:8765/ws"),
+        ("https://host/", "wss://host/ws"),
     ],
 )
 def test_an_address_may_be_written_as_people_write_it(given: int | str, url: str) -> None:
-    assert url_of(given) == url
+    assert Where(given).url == url
 
 
 def test_an_argument_that_is_unknown_never_leaves_this_process() -> None:

@@ -262,7 +262,7 @@ def test_an_address_is_what_one_user_has() -> None:
 def test_root_may_give_a_file_to_the_group_of_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, mode=0o640)
     somebody = os.geteuid() + 1
-    monkeypatch.setattr("telemetry_bridge.server.tokens.os.geteuid", lambda: somebody)
+    monkeypatch.setattr("telemetry_bridge.private.os.geteuid", lambda: somebody)
     assert Tokens(path, {})
     path.chmod(0o644)
     with pytest.raises(BridgeError, match="chmod 600"):

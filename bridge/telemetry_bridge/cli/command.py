@@ -23,14 +23,13 @@ exit codes: 0 done, 1 refused, not possible, or a self-test that did not pass (o
 
 def add_parser(commands: options.Commands) -> None:
     """Add it to the command line."""
-    asking = options.add(commands, "command", "let a running bridge send one command to a board", epilog=EPILOG)
+    asking = options.add(
+        commands, "command", "let a running bridge send one command to a board", options.running(), epilog=EPILOG
+    )
     asking.add_argument("name", nargs="?", metavar="NAME", help="of the command, e.g. set_rate")
     asking.add_argument("arguments", nargs="*", metavar="key=value", help="its arguments, e.g. stream=imu rate_hz=500")
     asking.add_argument("--list", action="store_true", help="say which commands there are, with their arguments")
     asking.add_argument("--device", metavar="ID", help="id of the board (default: the only one that is online)")
-    asking.add_argument(
-        "--url", default="ws://localhost:8765/ws", metavar="URL", help="of the running bridge (default: %(default)s)"
-    )
     asking.add_argument("--json", action="store_true", help="print the bridge's answer as one line of JSON")
     asking.set_defaults(run=run, rest="arguments")
 
@@ -42,4 +41,4 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.name:
         args.error("command: which one? `telemetry-bridge command --list` says which there are")
-    return command(args.name, args.arguments, url=args.url, device=args.device, as_json=args.json)
+    return command(args.name, args.arguments, where=options.where(args), device=args.device, as_json=args.json)

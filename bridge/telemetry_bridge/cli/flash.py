@@ -25,5 +25,5 @@ def run(args: argparse.Namespace) -> int:
 
     from telemetry_bridge.flash import Wish, flash
 
-    flash(Wish(args.port, args.image, args.force, args.http_port), Console(stderr=True, highlight=False))
+    flash(Wish(args.port, args.image, args.force, options.where(args)), Console(stderr=True, highlight=False))
     return 0

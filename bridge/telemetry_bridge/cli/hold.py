@@ -22,4 +22,4 @@ def add_parser(commands: options.Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry one of them out."""
-    return tell(args.command, args.target, args.http_port)
+    return tell(args.command, args.target, options.where(args))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 
 from telemetry_bridge import config as configuration
 from telemetry_bridge.cli import logs
+from telemetry_bridge.client import TOKEN_VARIABLE, Where
 from telemetry_bridge.config import Config, LineConfig
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -109,14 +111,28 @@ def source(*, required: bool, several: bool) -> argparse.ArgumentParser:
 def running() -> argparse.ArgumentParser:
     """Of every command that asks a running bridge."""
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument(
+    place = options.add_mutually_exclusive_group()
+    place.add_argument(
         "--http-port",
         type=port_number,
         default=8765,
         metavar="PORT",
-        help="where a running bridge serves (default: %(default)s)",
+        help="where a running bridge serves on this machine (default: %(default)s)",
     )
+    place.add_argument("--url", metavar="URL", help="the same elsewhere, e.g. wss://bench.example.org:8765")
+    options.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help=f"file that holds the token for it (default: ${TOKEN_VARIABLE}, if it wants one)",
+    )
+    options.add_argument("--ca-file", type=Path, metavar="FILE", help="who may sign its certificate, PEM")
     return options
+
+
+def where(args: argparse.Namespace) -> Where:
+    """The running bridge that :func:`running` names."""
+    return Where(args.url or args.http_port, args.token_file, args.ca_file)
 
 
 def configured(args: argparse.Namespace) -> Config:

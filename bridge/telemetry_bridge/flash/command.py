@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from telemetry_bridge.client import RunningBridge
+from telemetry_bridge.client import RunningBridge, Where
 from telemetry_bridge.errors import BridgeError, FlashError, LinkError
 from telemetry_bridge.events import DeviceInfo
 from telemetry_bridge.finder import find_board
@@ -34,13 +34,13 @@ class Wish:
     Attributes:
         port: URI or path of a serial port, or ``auto``.
         force: also onto another board or chip.
-        http_port: where a running bridge would be.
+        bridge: where a running bridge would be.
     """
 
     port: str
     image: Path
-    force: bool = False
-    http_port: int = 8765
+    force: bool
+    bridge: Where
 
 
 def flash(wish: Wish, console: Console) -> None:
@@ -63,7 +63,7 @@ def flash(wish: Wish, console: Console) -> None:
 @contextlib.contextmanager
 def _released(wish: Wish, console: Console) -> Iterator[str]:
     """The URI of the port, which no running bridge holds meanwhile."""
-    bridge = RunningBridge.find(wish.http_port)
+    bridge = RunningBridge.find(wish.bridge)
     if bridge is None:
         yield _free_port(wish)
         return

@@ -13,20 +13,12 @@ from urllib.parse import urlsplit
 
 from telemetry_bridge.config import ServerConfig
 from telemetry_bridge.errors import BridgeError
+from telemetry_bridge.private import is_local
 from telemetry_bridge.server import tls, tokens
 
 _LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 _DNS_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-
-
-def is_local(name: str) -> bool:
-    """Whether a host name or address, in brackets or not, can only be this machine."""
-    bare = name.strip("[]")
-    try:
-        return ipaddress.ip_address(bare).is_loopback
-    except ValueError:
-        return bare.lower() == "localhost"
 
 
 def address_to_bind(config: ServerConfig, *, has_tokens: bool) -> str:

@@ -49,7 +49,7 @@ _SECRET_REFUSED: Final = Refusal(
 _log = logging.getLogger(__name__)
 # What this library says when it debugs are the headers of requests, with the tokens and tickets in them.
 _protocol_log = logging.getLogger(f"{__name__}.websockets")
-_protocol_log.setLevel(logging.INFO)
+_protocol_log.addFilter(lambda record: record.levelno > logging.DEBUG)
 
 
 class Server:

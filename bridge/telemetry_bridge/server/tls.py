@@ -10,8 +10,8 @@ from typing import Final
 
 from telemetry_bridge.config import ServerConfig
 from telemetry_bridge.errors import BridgeError
+from telemetry_bridge.private import open_private
 from telemetry_bridge.server.admission import Admission, peer_of
-from telemetry_bridge.server.tokens import open_private
 
 MAKE: Final = "`mkcert -cert-file cert.pem -key-file key.pem NAME`, or " + (
     "`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -subj /CN=NAME "

@@ -7,7 +7,6 @@ import hmac
 import logging
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Annotated, Final, TypeAlias, cast, get_args
 import msgspec
 
 from telemetry_bridge.errors import BridgeError
+from telemetry_bridge.private import open_private
 from telemetry_bridge.server.roles import Identity, Role
 
 ENVIRONMENT: Final = "TELEMETRY_BRIDGE_TOKENS"
@@ -76,29 +76,6 @@ def _from_environment(text: str) -> dict[Identity, bytes]:
             raise BridgeError(f"{ENVIRONMENT}: token {number} is not ROLE:NAME:TOKEN")
         entries.append((name, role, secret))
     return _checked(entries, ENVIRONMENT)
-
-
-def open_private(path: Path) -> int:
-    """Open a file that only its user may read.
-
-    Returns:
-        File descriptor.
-
-    Raises:
-        BridgeError: it cannot be opened, or others can read it.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise BridgeError(f"{path}: {error.strerror or error}") from None
-    if os.name == "posix":
-        status = os.fstat(descriptor)
-        # A file of our own is for nobody else. One that root has given to our group, as services have it, is as good.
-        allowed = stat.S_IRWXU if status.st_uid == os.geteuid() else stat.S_IRWXU | stat.S_IRGRP
-        if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) & ~allowed:
-            os.close(descriptor)
-            raise BridgeError(f"{path}: others can read it, and it holds a secret: chmod 600 {path}")
-    return descriptor
 
 
 def _from_file(path: Path) -> dict[Identity, bytes]:
