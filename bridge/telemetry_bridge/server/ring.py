@@ -119,7 +119,7 @@ class RecentSamples:
         time_ns = self._newest_ns - int(seconds * 1e9)
         found: Batch | None = None
         for entry in reversed(self._entries):
-            if self._epoch is None or entry.epoch.epoch != self._epoch.epoch or entry.time_ns < time_ns:
+            if self._epoch is None or entry.epoch.epoch != self._epoch.epoch or entry.time_ns <= time_ns:
                 break
             found = entry.event if isinstance(entry.event, Batch) else found
         if found is None or found.time_ns >= time_ns or not found.period_ns:
