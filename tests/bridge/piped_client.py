@@ -11,9 +11,10 @@ from websockets.protocol import State
 from bridge.independent_client import Checker
 from telemetry_bridge.config import Limits
 from telemetry_bridge.hub import Hub
+from telemetry_bridge.server.connection import Connection
 from telemetry_bridge.server.roles import LOCAL
 from telemetry_bridge.server.router import Router
-from telemetry_bridge.server.ws import Client, Connection
+from telemetry_bridge.server.ws import Client
 
 HIGH_BYTES = 3000
 LOW_BYTES = 1000
@@ -30,26 +31,15 @@ class Pipe:
         self.state = State.OPEN
         self.soon: deque[Callable[[], object]] = deque()
         self._frames: deque[bytes | str] = deque()
-        self._encoded: list[bytes] = []
         self._bytes = 0
         self.protocol = self.transport = self.loop = self
 
-    # what the protocol does
-    def send_text(self, data: bytes) -> None:
-        self._frames.append(data.decode())
-        self._encoded.append(data)
-
-    def send_binary(self, data: bytes) -> None:
-        self._frames.append(data)
-        self._encoded.append(data)
-
-    def data_to_send(self) -> list[bytes]:
-        encoded, self._encoded = self._encoded, []
-        return encoded
-
     # what the transport does
     def write(self, data: bytes) -> None:
-        self._bytes += len(data)
+        """One whole message in a frame of RFC 6455, section 5.2."""
+        skip = {126: 4, 127: 10}.get(data[1], 2)
+        self._frames.append(data[skip:].decode() if data[0] == 0x81 else data[skip:])
+        self._bytes += len(data) - skip
         if self._bytes > HIGH_BYTES and not self.paused:
             self.paused = True
             assert self.client is not None

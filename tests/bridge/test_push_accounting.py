@@ -84,6 +84,7 @@ class Push:
         for _ in range(steps):
             (happening,) = self.chance.choices(list(HAPPENINGS), list(HAPPENINGS.values()))
             happening(self)
+            self.nothing_is_unaccounted()
         self.describe("offline")
         for client in self.clients:
             self.close_account(client)
@@ -190,6 +191,16 @@ class Push:
         client.ask("subscribe", device=DEVICE, stream=STREAM, since=since, format=before.format)
 
     # ------------------------------------------------------------ the account
+
+    def nothing_is_unaccounted(self) -> None:
+        """What /metrics says of each subscription holds at any time."""
+        stream = self.hub.stream(DEVICE, STREAM)
+        assert stream is not None
+        for client in self.clients:
+            for subscription in self.router.subscriptions(client.client):
+                unaccounted = subscription.unaccounted(stream)
+                assert unaccounted in {0, None}
+                self.seen["accounts"] += unaccounted is not None
 
     def close_account(self, client: Piped) -> None:
         client.drain()
@@ -350,4 +361,5 @@ def test_the_runs_have_everything_in_them() -> None:
         seen += push.seen
     for what in ("every", "latest", "envelope"):
         assert min(seen[f"{what} binary"], seen[f"{what} json"]) > 50
+    assert seen["accounts"] > 1000
     assert min(seen["skipped"], seen["dropped"], seen["left the ring"]) > 50

@@ -185,7 +185,9 @@ class Client:
 
     def _catch_up(self) -> None:
         """Go on with what resumed subscriptions missed, a little at a time, so that the others have their turn."""
-        self._catching_up = None
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+            self._catching_up = None
         if self._router.catch_up(self):
             self._catching_up = self._connection.loop.call_soon(self._catch_up)
 
