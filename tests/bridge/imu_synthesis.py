@@ -7,7 +7,9 @@ and 3.8 mdps/sqrt(Hz)) and its least counts at +-4 g and +-500 deg/s (0.122 mg, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -92,8 +94,11 @@ def walk(
     rate_hz: float = 416.0,
     still_s: float = 3.0,
     turn_s: float = 1.5,
+    wobble: float = 0.08,
+    twist: float = 1.0,
 ) -> tuple[Array, Array, Array]:
-    """The board is put with each of these directions up, in turn, each a few degrees off, as hands do it.
+    """The board is put with each of these directions up, in turn, each off by about `wobble` rad, as hands do it,
+    and twisted by up to `twist` rad on the way.
 
     Returns:
         Times in s, specific force and turn rate on the board's axes, shapes ``(n,)`` and ``(3, n)``.
@@ -102,17 +107,20 @@ def walk(
     attitude = np.eye(3)  # board to world
     forces, rates = [], []
     for number, direction in enumerate(directions):
-        wanted = direction + rng.normal(size=3) * 0.08
+        wanted = direction + rng.normal(size=3) * wobble
         wanted /= np.linalg.norm(wanted)
         here = attitude.T @ np.array([0.0, 0.0, 1.0])
         if number:
-            # in the board's axes: turn `wanted` to where up is now, and on the way a bit about the vertical
-            axis = np.cross(wanted, here)
-            angle = np.arctan2(np.linalg.norm(axis), wanted @ here)
-            axis = axis / np.linalg.norm(axis) * angle + here * rng.uniform(-1.0, 1.0)
-            target = rotation(axis / np.linalg.norm(axis), np.array([np.linalg.norm(axis)]))[0]
-            # the two do not commute: what matters is that the board ends near `wanted`, not how exactly
-            axis, angle = axis / np.linalg.norm(axis), float(np.linalg.norm(axis))
+            # in the board's axes: a twist about `wanted`, which leaves it where it is, then to where up is now
+            across = np.cross(wanted, here)
+            tilt = np.arctan2(np.linalg.norm(across), wanted @ here)
+            target = (
+                rotation(across / np.linalg.norm(across), np.array([tilt]))[0]
+                @ rotation(wanted, rng.uniform(-twist, twist, 1))[0]
+            )
+            angle = float(np.arccos((np.trace(target) - 1) / 2))
+            axis = np.array([target[2, 1] - target[1, 2], target[0, 2] - target[2, 0], target[1, 0] - target[0, 1]])
+            axis /= 2 * np.sin(angle)
             s = np.arange(int(turn_s * rate_hz)) / (turn_s * rate_hz)
             profile = angle * (10 * s**3 - 15 * s**4 + 6 * s**5)  # minimum jerk
             speed = angle * (30 * s**2 - 60 * s**3 + 30 * s**4) / turn_s
@@ -136,11 +144,48 @@ def recording(
     rate_hz: float = 416.0,
     still_s: float = 3.0,
     temperature_c: float = 25.0,
+    wobble: float = 0.08,
+    twist: float = 1.0,
 ) -> Recording:
     """A walk through poses as the sensor sees it."""
     time_s, force, rate = walk(
-        DIRECTIONS if directions is None else directions, seed=seed, rate_hz=rate_hz, still_s=still_s
+        DIRECTIONS if directions is None else directions,
+        seed=seed,
+        rate_hz=rate_hz,
+        still_s=still_s,
+        wobble=wobble,
+        twist=twist,
     )
     warmth = np.full(time_s.size, temperature_c)
     values = sensor.read(force, rate, warmth, rate_hz, np.random.default_rng((seed, 2)))
     return Recording(ORIGIN, Chunk(time_s, values, warmth))
+
+
+def sweep(
+    sensor: Imperfect, low_c: float, high_c: float, *, seed: int, minutes: float = 6.0, rate_hz: float = 52.0
+) -> Recording:
+    """At rest in one pose while the temperature rises, quickly at first."""
+    rng = np.random.default_rng((seed, 3))
+    time_s = np.arange(int(minutes * 60 * rate_hz)) / rate_hz
+    rise = (1 - np.exp(-3 * time_s / time_s[-1])) / (1 - np.exp(-3))
+    warmth = low_c + (high_c - low_c) * rise
+    up = rng.normal(size=3)
+    force = np.repeat((up / np.linalg.norm(up) * GRAVITY)[:, None], time_s.size, axis=1)
+    values = sensor.read(force, np.zeros_like(force), warmth, rate_hz, rng)
+    return Recording(ORIGIN, Chunk(time_s, values, warmth + rng.normal(size=time_s.size) * 0.03))
+
+
+def write_csv(path: Path, given: Recording, *, units: Mapping[str, tuple[str, float]] | None = None) -> Path:
+    """As docs/calibration.md describes it; `units` names other units by kind of field, and what they are in SI."""
+    origin, samples = given.origin, given.samples
+    columns, names = [samples.time_s], ["time [s]"]
+    for info, row in zip(origin.fields, samples.values, strict=True):
+        name, factor = (units or {}).get(info.name.split("_")[0], (info.unit, 1.0))
+        names.append(f"{info.name} [{name}]")
+        columns.append(row / factor)
+    notes = f"# device: {origin.device}\n# stream: {origin.stream}\n# sensor: {origin.sensor}\n"
+    notes += f"# accel_full_scale: {origin.full_scale('accel_x')}\n# gyro_full_scale: {origin.full_scale('gyro_x')}\n"
+    with path.open("w") as file:
+        file.write(notes + ",".join([*names, "temperature [degC]"]) + "\n")
+        np.savetxt(file, np.column_stack([*columns, samples.temperature_c]), delimiter=",", fmt="%.8g")
+    return path

@@ -25,12 +25,18 @@ from telemetry_bridge.errors import CalibrationError
 FOLDS: Final = 5
 """A held-out residual is that of the parameters fitted to the other four fifths."""
 OUTLIER: Final = 6.0
-"""A pose or turn that is off by this many times the typical residual is left out, once."""
+"""A pose or turn that is off by this many times the typical residual is left out."""
+HARMLESS_POSE: Final = 0.02
+HARMLESS_TURN: Final = 0.005
+"""And by this at least: 2 mg, 0.3 deg. With few items the typical residual of a fit is far below the noise."""
+ROBUST_ROUNDS: Final = 2
 LARGEST_OUTLIERS: Final = 0.2
 MIN_POSES: Final = 9
 """Unknowns of the accelerometer: three scales, three angles, three biases."""
 MIN_TURNS: Final = 6
 """Each turn tells two angles; the gyroscope has nine unknowns beside its bias."""
+STEP_S: Final = 0.005
+"""Step of the integration, where the sensor is faster than that."""
 UNCERTAIN: Final = 0.002
 """A standard error of an element of M from which on the poses do not determine it: 0.2 %, 0.1 deg."""
 
@@ -82,7 +88,7 @@ def fit_accel(poses: Sequence[Pose], gravity: float) -> Fit:
         return np.asarray((np.sum(made**2, axis=1, keepdims=True) - gravity**2) / (2 * gravity))
 
     start = np.array([1.0, 0, 0, 1, 0, 1, 0, 0, 0])
-    solved = _solve_robustly(residual, start, len(poses), "poses", MIN_POSES)
+    solved = _solve_robustly(residual, start, len(poses), "poses", least=MIN_POSES, harmless=HARMLESS_POSE)
     matrix_error = _triangular(solved.errors)
     _refuse_uncertain(matrix_error, "tilted between these axes", "poses")
     before = np.abs(np.linalg.norm(felt, axis=1) - gravity)
@@ -121,7 +127,7 @@ def fit_gyro(poses: Sequence[Pose], turns: Sequence[Turn], accel_matrix: Array, 
     Raises:
         CalibrationError: too few turns, or they do not determine it.
     """
-    good = [turn for turn in turns if not turn.flaw and turn.time_s.size > 2]
+    good = [turn for turn in turns if not turn.flaw and turn.time_s.size > 8]
     if len(good) < MIN_TURNS:
         raise CalibrationError(f"{len(good)} usable turns between poses are too few: {MIN_TURNS} at least")
     up = (np.array([pose.accel for pose in poses]) - accel_bias) @ accel_matrix.T
@@ -129,14 +135,15 @@ def fit_gyro(poses: Sequence[Pose], turns: Sequence[Turn], accel_matrix: Array, 
     first = np.array([turn.before for turn in good])
     starts, ends = up[first], up[first + 1]
     biases = np.array([gyro_bias(poses[number : number + 2])[0] for number in first])
-    whole = Turns([turn.time_s for turn in good], [turn.rates for turn in good])
+    thinned = [_thinned(turn) for turn in good]
+    whole = Turns([time_s for time_s, _ in thinned], [rates for _, rates in thinned])
 
     def residual(parameters: Array, chosen: npt.NDArray[np.intp]) -> Array:
         """Gravity as the gyroscope brings it along, minus gravity as the accelerometer feels it: rad."""
         rotations = whole.rotations(parameters.reshape(3, 3), biases)
         return np.asarray((into_end_axes(rotations, starts) - ends)[chosen])
 
-    solved = _solve_robustly(residual, np.eye(3).ravel(), len(good), "turns", MIN_TURNS)
+    solved = _solve_robustly(residual, np.eye(3).ravel(), len(good), "turns", least=MIN_TURNS, harmless=HARMLESS_TURN)
     matrix_error = solved.errors.reshape(3, 3)
     _refuse_uncertain(matrix_error, "turned about these axes while they lie flat", "turns")
     bias, bias_error = gyro_bias(poses)
@@ -153,6 +160,13 @@ def fit_gyro(poses: Sequence[Pose], turns: Sequence[Turn], accel_matrix: Array, 
     )
 
 
+def _thinned(turn: Turn) -> tuple[Array, Array]:
+    """Means over :data:`STEP_S`: a hand moves below 10 Hz, and the fit integrates each turn hundreds of times."""
+    size = max(1, round(STEP_S * (turn.time_s.size - 1) / (turn.time_s[-1] - turn.time_s[0])))
+    end = turn.time_s.size // size * size
+    return turn.time_s[:end].reshape(-1, size).mean(axis=1), turn.rates[:, :end].reshape(3, -1, size).mean(axis=2)
+
+
 # ------------------------------------------------------------------- solver
 
 
@@ -165,15 +179,20 @@ class _Solved:
     used: npt.NDArray[np.bool_]
 
 
-def _solve_robustly(residual: Residual, start: Array, count: int, name: str, least: int) -> _Solved:
-    """Levenberg-Marquardt, once more without the items that do not belong, and once for each fold."""
+def _solve_robustly(residual: Residual, start: Array, count: int, name: str, *, least: int, harmless: float) -> _Solved:
+    """Levenberg-Marquardt without the items that do not belong, and once for each fold."""
     every = np.arange(count)
     parameters, _ = _solve(residual, start, every)
-    sizes = np.linalg.norm(residual(parameters, every), axis=1)
-    used = sizes <= OUTLIER * max(float(np.median(sizes)), 1e-12)
-    if np.mean(~used) > LARGEST_OUTLIERS or used.sum() < least:
-        raise CalibrationError(f"{(~used).sum()} of {count} {name} do not fit the others: was the board moved in them?")
-    parameters, jacobian = _solve(residual, parameters, every[used])
+    for _ in range(ROBUST_ROUNDS):  # least squares bends towards an item that is wrong; a robust cost much less
+        typical = _typical(residual(parameters, every))
+        parameters, _ = _solve(residual, parameters, every, robust_beyond=typical)
+    used = np.ones(count, bool)
+    for _ in range(ROBUST_ROUNDS):  # what was left out with a wrong one may come back
+        off = residual(parameters, every)
+        used = np.linalg.norm(off, axis=1) <= max(OUTLIER * _typical(off[used]), harmless)
+        if np.mean(~used) > LARGEST_OUTLIERS or used.sum() < least:
+            raise CalibrationError(f"{(~used).sum()} of {count} {name} do not fit: was the board moved in them?")
+        parameters, jacobian = _solve(residual, parameters, every[used])
     held_out = residual(parameters, every)
     is_held_out = True
     for fold in range(FOLDS):
@@ -193,13 +212,26 @@ def _solve_robustly(residual: Residual, start: Array, count: int, name: str, lea
     return _Solved(parameters, np.sqrt(np.maximum(np.diag(covariance), 0)), held_out, is_held_out, used)
 
 
-def _solve(residual: Residual, start: Array, chosen: npt.NDArray[np.intp]) -> tuple[Array, Array]:
-    """Least squares; parameters and Jacobian."""
+def _typical(residuals: Array) -> float:
+    return max(float(np.median(np.linalg.norm(residuals, axis=1))), 1e-12)
+
+
+def _solve(
+    residual: Residual, start: Array, chosen: npt.NDArray[np.intp], robust_beyond: float | None = None
+) -> tuple[Array, Array]:
+    """Least squares, or its robust kin that counts residuals beyond a size linearly; parameters and Jacobian."""
     try:
         from scipy.optimize import least_squares
     except ImportError:
         raise CalibrationError("the fit needs scipy: pip install 'stm32-telemetry-bridge[calibration]'") from None
-    found = least_squares(lambda parameters: np.ravel(residual(parameters, chosen)), start, method="lm", x_scale="jac")
+
+    def flat(parameters: Array) -> Array:
+        return np.ravel(residual(parameters, chosen))
+
+    if robust_beyond is None:
+        found = least_squares(flat, start, method="lm", x_scale="jac")
+    else:
+        found = least_squares(flat, start, method="trf", loss="soft_l1", f_scale=robust_beyond, x_scale="jac")
     return np.asarray(found.x), np.asarray(found.jac)
 
 

@@ -13,6 +13,7 @@ A CSV file has a header with units and one row for each sample::
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +145,9 @@ def read_csv(path: Path, overrides: Mapping[str, str] | None = None) -> Recordin
     try:
         with path.open(encoding="utf-8-sig") as file:
             notes, header = _head(file)
-            table = np.loadtxt(file, delimiter=",", ndmin=2)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # about no rows, which is refused below
+                table = np.loadtxt(file, delimiter=",", ndmin=2)
     except OSError as error:
         raise CalibrationError(f"{path}: {error.strerror}") from None
     except ValueError as error:  # not UTF-8, a cell that is no number, rows of different length

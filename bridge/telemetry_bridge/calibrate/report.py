@@ -1,0 +1,69 @@
+"""Shows a session while it goes on, and its report at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from telemetry_bridge.calibrate.outcome import Guide, Outcome, Table
+
+
+class Display:
+    """The state of a session on a terminal: what to do, what is done. Elsewhere only complaints are printed."""
+
+    def __init__(self, console: Console, guide: Guide) -> None:
+        self._console, self._guide = console, guide
+        self._told = 0
+        self._prompted = ""
+        self._live: Live | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """While this lasts the state is on the screen."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(self._render(), console=self._console, refresh_per_second=8, transient=True) as self._live:
+            yield
+
+    def update(self) -> None:
+        """Show what has changed."""
+        for complaint in self._guide.complaints[self._told :]:
+            self._console.print(Text(f"! {complaint}", style="yellow"))
+        self._told = len(self._guide.complaints)
+        if self._live is not None:
+            self._live.update(self._render())
+
+    def say(self, prompt: str) -> None:
+        """Say what to do where there is no live display: each sentence once."""
+        if self._live is None and prompt != self._prompted:
+            self._prompted = prompt
+            self._console.print(prompt)
+
+    def _render(self) -> RenderableType:
+        table = RichTable(box=None, padding=(0, 1), show_header=False)
+        for step in self._guide.steps():
+            table.add_row("[green]✓[/]" if step.done else "·", step.name, step.state)
+        return Group(Text(self._guide.prompt(), style="bold"), table)
+
+
+def print_report(console: Console, outcome: Outcome) -> None:
+    """Tables, then what else a human should know."""
+    for table in outcome.tables:
+        console.print(_rich(table))
+    for note in outcome.notes:
+        console.print(f"- {note}", markup=False)
+
+
+def _rich(table: Table) -> RichTable:
+    made = RichTable(title=table.title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    for number, name in enumerate(table.columns):
+        made.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
+    for row in table.rows:
+        made.add_row(*row)
+    return made

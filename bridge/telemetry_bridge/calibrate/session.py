@@ -1,0 +1,76 @@
+"""One session from its samples to its report: what `telemetry-bridge calibrate` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from telemetry_bridge.calibrate.outcome import Guide, Outcome, merged
+from telemetry_bridge.calibrate.report import Display, print_report
+from telemetry_bridge.calibration import Calibration, Store
+from telemetry_bridge.calibration.recording import Source
+from telemetry_bridge.calibration.store import write_whole
+from telemetry_bridge.errors import CalibrationError
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be calibrated.
+
+    Attributes:
+        begin: makes the guide, given the calibration in force.
+        save: whether the result is kept.
+        figure: where the plot goes; None: beside the calibration.
+    """
+
+    begin: Callable[[Calibration | None], Guide]
+    save: bool = True
+    figure: Path | None = None
+
+
+def calibrate(task: Task, source: Source, store: Store, progress: Console, report: Console) -> Calibration | None:
+    """Guide, compute, report, keep. Until the very end nothing is written.
+
+    Returns:
+        What is in force now; None if nothing was kept.
+
+    Raises:
+        BridgeError: the samples end too early or do not allow it, or the result cannot be kept.
+    """
+    origin = source.origin
+    base = store.find(origin.device, origin.stream, origin.sensor)
+    guide = task.begin(base)
+    display = Display(progress, guide)
+    with display.shown():
+        for chunk in source.chunks():
+            guide.feed(chunk)
+            display.update()
+            if source.is_live:
+                if guide.is_done:
+                    break
+                display.say(guide.prompt())
+    if source.is_live and not guide.is_done:
+        raise CalibrationError("the samples ended before there were enough")
+    outcome = guide.finish()
+    display.update()
+    print_report(report, outcome)
+    made = merged(base, origin, outcome.parts) if outcome.parts else None
+    return _keep(task, outcome, made, store, report)
+
+
+def _keep(task: Task, outcome: Outcome, made: Calibration | None, store: Store, report: Console) -> Calibration | None:
+    plot = task.figure
+    saved = None
+    if made is not None and task.save:
+        saved, path = store.save(made)
+        plot = plot or path.with_suffix(".svg")
+        report.print(f"calibration {saved.id} is in force: {path}", soft_wrap=True, markup=False)
+    elif made is not None:
+        report.print("not kept, as asked")
+    if plot is not None:
+        write_whole(plot, outcome.figure)
+        report.print(f"plot: {plot}", soft_wrap=True, markup=False)
+    return saved

@@ -1,0 +1,120 @@
+"""`telemetry-bridge calibrate`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from telemetry_bridge.cli import options
+
+if TYPE_CHECKING:
+    from telemetry_bridge.calibrate.outcome import Guide
+    from telemetry_bridge.calibration import Calibration
+    from telemetry_bridge.calibration.recording import Origin
+
+EPILOG = """\
+what:
+  accel         scale, misalignment and bias: put the board down in 15 or more directions
+  gyro          the same for the gyroscope, from the turns between them; the accelerometer too if it has none yet
+  gyro --bias   only the gyroscope's bias of today: 3 s of rest
+  temperature   how the biases drift: let the board rest while it warms up or cools down
+  noise         Allan deviation: let the board rest for half an hour; nothing is kept but the plot
+
+examples:
+  telemetry-bridge calibrate accel --port /dev/ttyACM0
+  telemetry-bridge calibrate gyro --latitude 47.4 --height 400    the board of the bridge that runs on this machine
+  telemetry-bridge calibrate gyro --csv walk.csv --dry-run        docs/calibration.md says which columns
+
+exit codes: 0 done, 1 not possible, refused or stopped (one line says why; nothing is kept), 2 wrong usage
+"""
+
+
+def _positive(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+
+
+def _between(low: float, high: float) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if low <= float(text) <= high:
+                return float(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
+
+    return convert
+
+
+def _poses(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if 12 <= int(text) <= 200:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of poses from 12 to 200")
+
+
+def add_parser(commands: options.Commands) -> None:
+    """Add it to the command line."""
+    text = "measure what a sensor does wrong, keep it, and apply it from then on (needs the extra 'calibration')"
+    own = argparse.ArgumentParser(add_help=False)
+    own.add_argument("what", choices=("accel", "gyro", "temperature", "noise"), help="see 'what' below")
+    own.add_argument("--csv", type=Path, metavar="FILE", help="compute from recorded nominal samples, not from a board")
+    own.add_argument("--device", metavar="ID", default="", help="id of the board (default: the only one)")
+    own.add_argument("--stream", metavar="NAME", default="", help="stream of the sensor (default: imu)")
+    own.add_argument("--sensor", metavar="PART", default="", help="part, where a file does not say it")
+    own.add_argument("--dry-run", action="store_true", help="report, but keep nothing")
+    own.add_argument("--plot", type=Path, metavar="FILE.svg", help="where the plot goes (default: beside the result)")
+    own.add_argument("--bias", action="store_true", help="gyro: only its bias, from 3 s of rest")
+    own.add_argument("--poses", type=_poses, metavar="N", help="accel, gyro: poses at least (default: 15)")
+    own.add_argument("--span", type=_positive, metavar="K", help="temperature: how far it is to move (default: 15 K)")
+    own.add_argument("--minutes", type=_positive, metavar="MIN", help="noise: length of the rest (default: 30)")
+    own.add_argument(
+        "--latitude", type=_between(-90, 90), metavar="DEG", help="accel, gyro: for local gravity (else 9.80665 m/s^2)"
+    )
+    own.add_argument("--height", type=_between(-500, 9000), default=0.0, metavar="M", help="above the sea, with that")
+    parents = own, options.common()
+    options.add(commands, "calibrate", text, *parents, epilog=EPILOG).set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry it out; imported here, for the others start faster without."""
+    from rich.console import Console
+
+    from telemetry_bridge.calibrate.session import Task, calibrate
+    from telemetry_bridge.calibration import Store
+    from telemetry_bridge.calibration.recording import read_csv
+
+    config = options.configured(args)
+    folder = config.calibration.folder
+    store = Store(None if folder is None else Path(folder))
+    overrides = {"device": args.device, "stream": args.stream, "sensor": args.sensor}
+    source = read_csv(args.csv, overrides)
+    figure = args.plot or (Path("allan-deviation.svg") if args.what == "noise" else None)
+    task = Task(lambda base: _guide(args, source.origin, base), save=not args.dry_run, figure=figure)
+    try:
+        calibrate(task, source, store, Console(stderr=True, highlight=False), Console(highlight=False))
+    except KeyboardInterrupt:
+        print("\ntelemetry-bridge: stopped: nothing was kept", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _guide(args: argparse.Namespace, origin: Origin, base: Calibration | None) -> Guide:
+    from telemetry_bridge.calibrate.noise import MINUTES, NoiseGuide
+    from telemetry_bridge.calibrate.poses import PoseGuide, RestGuide
+    from telemetry_bridge.calibrate.sweep import SPAN_K, SweepGuide
+    from telemetry_bridge.calibration.coverage import POSES
+    from telemetry_bridge.calibration.gravity import local_gravity
+
+    if args.what == "noise":
+        return NoiseGuide(origin, args.minutes or MINUTES)
+    if args.what == "temperature":
+        return SweepGuide(origin, base, args.span or SPAN_K)
+    if args.what == "gyro" and args.bias:
+        return RestGuide(origin, base, 3.0)
+    gravity = local_gravity(args.latitude, args.height)
+    return PoseGuide(origin, base, gravity, gyro=args.what == "gyro", poses=args.poses or POSES)
