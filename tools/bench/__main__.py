@@ -16,6 +16,8 @@ from pathlib import Path
 
 from bench import report
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # processor time is that of one core; before numpy is imported
+
 ROOT = Path(__file__).resolve().parents[2]
 # name -> module with run() -> (title, about, rows); in the order of the page
 BENCHMARKS = ("wire", "damage", "firmware", "interrupts", "endurance", "decode", "latency", "fanout", "lines")

@@ -63,7 +63,7 @@ class Player:
 
 
 async def play() -> None:
-    """What the process of the players runs: prints their ports, and for each line of input what was not taken so far."""
+    """The process of the players: prints their ports, and for each line of input what was not taken so far."""
     players = [Player(seed) for seed in range(1, LINES + 1)]
     print(json.dumps([player.path for player in players]), flush=True)
     tasks = [asyncio.create_task(player.run()) for player in players]
