@@ -29,7 +29,9 @@ from telemetry_bridge.events import (
 )
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server import Server
+from telemetry_bridge.server.channels import RATE_HZ_MAX, RATE_HZ_MIN
 from telemetry_bridge.server.commands import COMMANDS, result_data, to_wire
+from telemetry_bridge.server.envelope import EMPTY_MAX
 from telemetry_protocol import messages
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "websocket-api.md"
@@ -100,6 +102,7 @@ HAPPENINGS: dict[str, Callable[[Hub], None]] = {
     "three samples: 24.5, 24.75 and 25 degC": lambda hub: hub.publish(samples(0, 24.5, 24.75, 25.0)),
     "two samples are lost on the wire, then one comes: 25.5 degC": lose_two,
     "one sample: 26 degC": lambda hub: hub.publish(samples(6, 26.0)),
+    "five samples: 26.5, 27, 27.5, 28 and 28.5 degC": lambda hub: hub.publish(samples(7, 26.5, 27.0, 27.5, 28.0, 28.5)),
     "the board restarts": lambda hub: hub.publish(epoch(2, "18")),
     "the board says how it is": say_health,
     "the board is unplugged": unplug,
@@ -140,7 +143,7 @@ async def test_the_worked_session_is_what_the_server_does() -> None:
     async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
         for line in worked_session():
             await play(line, client, hub)
-        assert (await client.ask(op="unsubscribe", id="end", sub=3))["op"] == "ok", (
+        assert (await client.ask(op="unsubscribe", id="end", sub=7))["op"] == "ok", (
             "and nothing came that it leaves out"
         )
 
@@ -203,6 +206,10 @@ def test_the_limits_of_the_document_are_those_of_the_server() -> None:
         f"wait for a board | {limits.commands} |",
         f"| {limits.connections}, {limits.connections_per_address} |",
         f"| {limits.queue_bytes // 2**20} MiB, {limits.queue_messages} messages |",
+        f"| {limits.recent_s:.0f} s, {limits.recent_bytes // 2**20} MiB |",
+        f"keeps ({limits.recent_s:.0f} s, {limits.recent_bytes // 2**20} MiB of each stream",
+        f"more than {EMPTY_MAX} in a row",
+        f"| {RATE_HZ_MIN:g} to {RATE_HZ_MAX:.0f};",
         f"| {limits.open_s:.0f} s |",
         f"takes nothing at all for {limits.stall_s:.0f} s",
         f"delivered within {limits.abort_s:.0f} s",
