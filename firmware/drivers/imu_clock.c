@@ -36,10 +36,14 @@ void imu_clock_edge(struct imu_clock *clock, uint64_t us)
         imu_clock_mark(clock, clock->mark.tick + ticks, us);
         return;
     }
-    uint32_t off = ((uint32_t)span_us << IMU_CLOCK_SHIFT) - ticks * clock->period;
-    bool far = off + clock->period / TOLERANCE > clock->period / TOLERANCE * 2u;
+    int32_t off = (int32_t)(((uint32_t)span_us << IMU_CLOCK_SHIFT) - ticks * clock->period);
+    int32_t tolerance = (int32_t)(clock->period / TOLERANCE);
+    bool far = off > tolerance || off < -tolerance;
     clock->doubted = far && clock->doubted < DOUBTS_MAX ? (uint8_t)(clock->doubted + 1u) : 0;
     if (clock->doubted != 0) {
+        if (off < 0 && --ticks == 0) { /* noise between two ticks: the second has not been yet */
+            return;
+        }
         us = imu_clock_time(clock, clock->mark.tick + ticks) >> IMU_CLOCK_SHIFT;
     }
     imu_clock_mark(clock, clock->mark.tick + ticks, us);

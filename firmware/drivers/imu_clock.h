@@ -45,8 +45,8 @@ static inline void imu_clock_mark(struct imu_clock *clock, uint32_t tick, uint64
 }
 
 /* An edge where each sample has one. Its tick goes by time: noise is none, and an edge that was missed is
- * one. One that is more than 1/8 of a period off is a tick, but its time is the predicted one; the fourth
- * in a row is believed. */
+ * one. One that is more than 1/8 of a period off tells that the tick before it has been, whose time is the
+ * predicted one; the fourth in a row is believed. */
 void imu_clock_edge(struct imu_clock *clock, uint64_t us);
 
 /* Works the period out anew from the mark. */

@@ -210,6 +210,22 @@ def test_noise_on_the_line_moves_no_time(make_board: Callable[..., HostBoard]) -
     assert_times_are_edges(board, within_us=130)  # what is within 1/8 period of a tick is taken for it
 
 
+@pytest.mark.parametrize("periods", [1, 2, 3])
+@pytest.mark.parametrize("behind_us", [300, 400, 500, 600, 800])
+def test_noise_between_two_ticks_is_neither_of_them(
+    make_board: Callable[..., HostBoard], behind_us: int, periods: int
+) -> None:
+    """An edge so long behind a tick, the line low again when anyone looks: no time comes from it, and no tick."""
+    board = make_board(motion=Ramp())
+    board.run(1.0)
+    for _ in range(300 // periods):
+        board.run((board.edges[-1] + 1000 * periods + behind_us - board.now_us) / 1e6)
+        board.ask("line 0 3")
+    board.run(0.3)
+    assert_holes_are(board, 0)
+    assert_times_are_edges(board, begin_us=1_000_000)
+
+
 def test_no_batch_spans_a_hole(make_board: Callable[..., HostBoard]) -> None:
     board = make_board(motion=Ramp())
     board.run(0.4)
