@@ -385,7 +385,8 @@ class Health(Message):
     bus_recoveries: int
     """sensor bus: times that a held bus was freed with clocks"""
     rx_dropped: int
-    """UART: bytes overwritten in the receive ring before they were read"""
+    """UART: bytes overwritten in the receive ring before they were read; a lower bound where an erase of the flash
+    stalled the core, for rounds of the ring beyond the first go unseen"""
     baud_fallbacks: int
     """times that the line went back to the default rate because the host was silent"""
     flash_stall_us: int

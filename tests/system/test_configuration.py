@@ -193,7 +193,7 @@ def test_bytes_that_an_erase_costs_are_counted() -> None:
     bench.board.uart.send(bytes(10_000))  # empty frames; the ring holds 512
     bench.run(0.8)
     assert bench.board.machine.flash_controller.erases[2] == 1
-    assert bench.health().rx_dropped > 0
+    assert 0 < bench.health().rx_dropped <= 10_000, "a lower bound"
     assert clean(bench.board)
 
 

@@ -298,7 +298,9 @@ void uart_rx_dma_isr(void)
 }
 
 /* Half and end of the ring passed, although the straight way to where DMA is now passes one of them at most:
- * it has gone round at least once, and how often nobody can tell. */
+ * it has gone round at least once, and how often nobody can tell: one is counted, and HEALTH's rx_dropped is
+ * a lower bound. Nothing that runs without the core counts DMA's rounds; what a command loses is asked again.
+ */
 void uart_stalled(void)
 {
     const uint32_t marks = DMA_HTIF | DMA_TCIF;

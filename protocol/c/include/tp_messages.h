@@ -329,7 +329,8 @@ struct tp_health {
     struct tp_stream_health_list streams; /* one entry per stream */
     struct tp_sensor_health_list sensors; /* one entry per stream whose sensor is there */
     uint32_t bus_recoveries;              /* sensor bus: times that a held bus was freed with clocks */
-    /* UART: bytes overwritten in the receive ring before they were read */
+    /* UART: bytes overwritten in the receive ring before they were read; a lower bound where an erase of the
+     * flash stalled the core, for rounds of the ring beyond the first go unseen */
     uint32_t rx_dropped;
     /* times that the line went back to the default rate because the host was silent */
     uint32_t baud_fallbacks;
