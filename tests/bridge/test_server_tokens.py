@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from telemetry_bridge.config import Limits
 from telemetry_bridge.errors import BridgeError
 from telemetry_bridge.server.access import TICKET_S, Access, Guesses
 from telemetry_bridge.server.admission import Refusal, neighbourhood
-from telemetry_bridge.server.roles import LOCAL, Identity
+from telemetry_bridge.server.roles import LOCAL, Identity, Role
 from telemetry_bridge.server.tokens import ENVIRONMENT, Tokens
 
 WATCHER = "viewer-token-0123456789"
@@ -29,6 +30,14 @@ name = "ada"
 role = "operator"
 token = "{DRIVER}"
 """
+
+
+def known(name: str, role: Role, token: str) -> Identity:
+    return Identity(name, role, hashlib.sha256(token.encode()).digest())
+
+
+WALL = known("wall", "viewer", WATCHER)
+ADA = known("ada", "operator", DRIVER)
 
 
 def written(folder: Path, text: str = ENTRIES, mode: int = 0o600) -> Path:
@@ -54,8 +63,8 @@ def ticket_of(judge: Access, secret: str, now: float) -> str:
 
 def test_a_token_of_the_file_has_its_name_and_role(tmp_path: Path) -> None:
     tokens = Tokens(written(tmp_path), {})
-    assert tokens.identify(WATCHER) == Identity("wall", "viewer")
-    assert tokens.identify(DRIVER) == Identity("ada", "operator")
+    assert tokens.identify(WATCHER) == WALL
+    assert tokens.identify(DRIVER) == ADA
     for wrong in ("", WATCHER[:-1], WATCHER + "0", WATCHER.upper(), "ünicode"):
         assert tokens.identify(wrong) is None
 
@@ -63,8 +72,8 @@ def test_a_token_of_the_file_has_its_name_and_role(tmp_path: Path) -> None:
 def test_tokens_also_come_from_the_environment_and_both_count(tmp_path: Path) -> None:
     other = "environment-token-012345"
     tokens = Tokens(written(tmp_path), {ENVIRONMENT: f" viewer:lab:{other} "})
-    assert tokens.identify(other) == Identity("lab", "viewer")
-    assert tokens.identify(DRIVER) == Identity("ada", "operator")
+    assert tokens.identify(other) == known("lab", "viewer", other)
+    assert tokens.identify(DRIVER) == ADA
     assert not Tokens(None, {})
     with pytest.raises(BridgeError, match="is in TELEMETRY_BRIDGE_TOKENS too"):
         Tokens(written(tmp_path), {ENVIRONMENT: f"viewer:x:{DRIVER}"})
@@ -124,7 +133,7 @@ def test_a_changed_file_counts_and_a_broken_one_leaves_the_tokens_as_they_were(
     written(tmp_path, ENTRIES.replace(DRIVER, "another-token-0123456789"))
     assert tokens.refresh()
     assert tokens.identify(DRIVER) is None
-    assert tokens.identify("another-token-0123456789") == Identity("ada", "operator")
+    assert tokens.identify("another-token-0123456789") == known("ada", "operator", "another-token-0123456789")
     for broken in ("[[token", ""):
         written(tmp_path, broken)
         assert not tokens.refresh()
@@ -161,8 +170,8 @@ def test_without_tokens_everybody_is_local() -> None:
 
 def test_a_bearer_is_who_its_token_says(tmp_path: Path) -> None:
     judge = access(tmp_path)
-    assert judge.bearer(bearer(WATCHER), "10.0.0.1", 0) == Identity("wall", "viewer")
-    assert judge.bearer(bearer(DRIVER, "bearer"), "10.0.0.1", 0) == Identity("ada", "operator")
+    assert judge.bearer(bearer(WATCHER), "10.0.0.1", 0) == WALL
+    assert judge.bearer(bearer(DRIVER, "bearer"), "10.0.0.1", 0) == ADA
     two = Headers([("Authorization", f"Bearer {DRIVER}"), ("Authorization", f"Bearer {DRIVER}")])
     for headers in (Headers(), bearer("wrong"), bearer(DRIVER, "Basic"), Headers(Authorization=DRIVER), two):
         refusal = judge.bearer(headers, "10.0.0.1", 0)
@@ -174,7 +183,7 @@ def test_a_ticket_is_good_once_and_for_half_a_minute(tmp_path: Path) -> None:
     judge = access(tmp_path)
     ticket = ticket_of(judge, DRIVER, 100.0)
     offered = ["telemetry-bridge.v1", ticket]
-    assert judge.subscriber(Headers(), offered, "10.0.0.1", 129.9) == Identity("ada", "operator")
+    assert judge.subscriber(Headers(), offered, "10.0.0.1", 129.9) == ADA
     assert isinstance(judge.subscriber(Headers(), offered, "10.0.0.1", 129.9), Refusal)  # used
     late = ticket_of(judge, DRIVER, 200.0)
     assert isinstance(judge.subscriber(Headers(), [late], "10.0.0.1", 230.0), Refusal)
@@ -205,8 +214,7 @@ def test_two_good_tickets_at_once_are_refused(tmp_path: Path) -> None:
 def test_a_ticket_ends_with_its_token_and_with_its_role(tmp_path: Path) -> None:
     judge = access(tmp_path)
     demoted, gone = ticket_of(judge, DRIVER, 0), ticket_of(judge, WATCHER, 0)
-    lines = ENTRIES.replace('operator"', 'viewer"').replace(WATCHER, "another-token-0123456789")
-    written(tmp_path, lines.replace("wall", "door"))
+    written(tmp_path, ENTRIES.replace('operator"', 'viewer"').replace(WATCHER, "another-token-0123456789"))
     for ticket in (demoted, gone):
         assert isinstance(judge.subscriber(Headers(), [ticket], "10.0.0.1", 1), Refusal)
 
@@ -218,7 +226,7 @@ def test_one_token_cannot_take_the_tickets_of_another(tmp_path: Path) -> None:
     assert isinstance(refusal, Refusal)
     assert refusal.status == HTTPStatus.TOO_MANY_REQUESTS
     assert ticket_of(judge, DRIVER, 1)
-    assert judge.subscriber(Headers(), [held[0]], "10.0.0.1", 1) == Identity("wall", "viewer")
+    assert judge.subscriber(Headers(), [held[0]], "10.0.0.1", 1) == WALL
     assert ticket_of(judge, WATCHER, 1)  # one was used
     assert ticket_of(judge, WATCHER, 31)  # the others have run out
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol, TypeAlias
 
 from telemetry_bridge.server.requests import RequestError
 from telemetry_bridge.server.wire_format import RequestId
@@ -10,11 +11,18 @@ from telemetry_bridge.server.wire_format import RequestId
 Role: TypeAlias = Literal["viewer", "operator"]
 
 
-class Identity(NamedTuple):
-    """Whose token a client has shown; ``name`` is for the log."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose token a client has shown.
+
+    Attributes:
+        name: for the log.
+        key: SHA-256 of the token, so that a new token of the same name is somebody else.
+    """
 
     name: str
     role: Role
+    key: bytes = field(default=b"", repr=False)
 
 
 LOCAL: Final = Identity("local", "operator")

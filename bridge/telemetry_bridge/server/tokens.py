@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias, cast, get_args
+from typing import Annotated, Final, cast, get_args
 
 import msgspec
 
@@ -31,8 +31,6 @@ _NAME: Final = re.compile(r"[\w.@-]{1,40}")
 
 _log = logging.getLogger(__name__)
 
-_Hashes: TypeAlias = Mapping[Identity, bytes]
-
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     name: str
@@ -48,9 +46,9 @@ def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _checked(entries: Iterable[tuple[str, str, str]], where: str) -> dict[Identity, bytes]:
+def _checked(entries: Iterable[tuple[str, str, str]], where: str) -> list[Identity]:
     """Name, role and token of each, checked; messages never contain a token."""
-    hashes: dict[Identity, bytes] = {}
+    known: list[Identity] = []
     for number, (name, role, secret) in enumerate(entries, 1):
         which = f"{where}: token {number}"
         if not _NAME.fullmatch(name):
@@ -59,15 +57,15 @@ def _checked(entries: Iterable[tuple[str, str, str]], where: str) -> dict[Identi
             raise BridgeError(f"{which} ({name}): its role has to be viewer or operator")
         if not _SECRET.fullmatch(secret):
             raise BridgeError(f"{which} ({name}): too short or with odd characters; `{MAKE}` makes a good one")
-        if any(known.name == name for known in hashes):
+        if any(other.name == name for other in known):
             raise BridgeError(f"{which}: there is another with the name {name}")
-        if _hash(secret) in hashes.values():
+        if any(other.key == _hash(secret) for other in known):
             raise BridgeError(f"{which} ({name}): another has the same token")
-        hashes[Identity(name, cast(Role, role))] = _hash(secret)
-    return hashes
+        known.append(Identity(name, cast(Role, role), _hash(secret)))
+    return known
 
 
-def _from_environment(text: str) -> dict[Identity, bytes]:
+def _from_environment(text: str) -> list[Identity]:
     entries = []
     for number, word in enumerate(text.split(), 1):
         role, first, rest = word.partition(":")
@@ -78,7 +76,7 @@ def _from_environment(text: str) -> dict[Identity, bytes]:
     return _checked(entries, ENVIRONMENT)
 
 
-def _from_file(path: Path) -> dict[Identity, bytes]:
+def _from_file(path: Path) -> list[Identity]:
     with os.fdopen(open_private(path), "rb") as file:
         data = file.read(1_000_000)
     try:
@@ -111,20 +109,20 @@ class Tokens:
         self._path = path
         self._fixed = _from_environment((os.environ if environment is None else environment).get(ENVIRONMENT, ""))
         self._seen = self._state()
-        self._hashes: _Hashes = self._read()
+        self._known = self._read()
 
     def __bool__(self) -> bool:
-        return bool(self._hashes)
+        return bool(self._known)
 
     def __contains__(self, identity: Identity) -> bool:
-        return identity in self._hashes
+        return identity in self._known
 
     def identify(self, secret: str) -> Identity | None:
         """Whose token this is. Takes the same time whatever is wrong with it."""
         presented = _hash(secret)
         found = None
-        for identity, expected in self._hashes.items():
-            if hmac.compare_digest(presented, expected):
+        for identity in self._known:
+            if hmac.compare_digest(presented, identity.key):
                 found = identity
         return found
 
@@ -135,25 +133,22 @@ class Tokens:
             return False
         self._seen = state
         try:
-            hashes = self._read()
+            known = self._read()
         except BridgeError as error:
             _log.error("the tokens stay as they were: %s", error)
             return False
-        changed = hashes != self._hashes
-        self._hashes = hashes
+        changed = known != self._known
+        self._known = known
         if changed:
-            _log.warning(
-                "%s has changed; tokens now: %s", self._path, ", ".join(f"{i.name} ({i.role})" for i in hashes)
-            )
+            _log.warning("%s: now these: %s", self._path, ", ".join(f"{who.name} ({who.role})" for who in known))
         return changed
 
-    def _read(self) -> _Hashes:
-        hashes = dict(self._fixed)
-        for identity, value in (_from_file(self._path) if self._path is not None else {}).items():
-            if value in hashes.values() or any(identity.name == known.name for known in self._fixed):
-                raise BridgeError(f"{self._path}: {identity.name} is in {ENVIRONMENT} too, by name or by token")
-            hashes[identity] = value
-        return hashes
+    def _read(self) -> list[Identity]:
+        mine = _from_file(self._path) if self._path is not None else []
+        for who in mine:
+            if any(who.name == other.name or who.key == other.key for other in self._fixed):
+                raise BridgeError(f"{self._path}: {who.name} is in {ENVIRONMENT} too, by name or by token")
+        return [*self._fixed, *mine]
 
     def _state(self) -> tuple[int, ...] | None:
         if self._path is None:
