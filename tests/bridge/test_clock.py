@@ -8,7 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from telemetry_bridge.clock import ASSUMED_DELAY_NS, SLEW_NS, STALE_NS, DeviceClock, Exchange
+from telemetry_bridge.clock import ASSUMED_DELAY_NS, STALE_NS, DeviceClock, Exchange
+from telemetry_bridge.clock.axis import SLEW_NS
+from telemetry_bridge.clock.device import READY_NS
+from telemetry_bridge.session.pings import FAST_FOR_NS, FAST_NS, SLOW_NS
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -55,7 +58,8 @@ class Line:
     def error_ns(self, host_ns: int) -> tuple[float, int]:
         """Error of a time stamp made now, and the bound that is stated for it."""
         device_us = self.device_us(host_ns)
-        return self.clock.to_host_ns(device_us) - self.host_ns(device_us), self.clock.uncertainty_ns(device_us)
+        stamped_ns, _, bound = self.clock.stamp(device_us * 1000)
+        return stamped_ns - self.host_ns(device_us), bound
 
 
 def run(line: Line, seconds: float) -> list[tuple[float, int]]:
@@ -64,7 +68,7 @@ def run(line: Line, seconds: float) -> list[tuple[float, int]]:
     errors = []
     while now < start + seconds * SECOND:
         end = line.ping(now)
-        step = SECOND // 10 if now < start + 5 * SECOND else SECOND
+        step = FAST_NS if now < start + FAST_FOR_NS else SLOW_NS
         for k in range(0, step, 20 * MS):
             if end + k < now + step:
                 errors.append(line.error_ns(end + k))
@@ -154,12 +158,13 @@ def test_output_is_monotonic_and_never_jumps_whatever_the_line_does(seed: int) -
         forward=lambda: float(rng.exponential(5 * MS)),
         backward=lambda: float(rng.exponential(20 * MS)),
     )
-    line.clock.assume(line.device_us(9 * SECOND), 9 * SECOND + 40 * MS)
+    line.clock.assume(line.device_us(9 * SECOND) * 1000, 9 * SECOND + 40 * MS)
     now, out = 10 * SECOND, []
     for _ in range(300):
         if rng.random() < 0.2:
             line.ping(now)
-        out.append((line.device_us(now + 60 * MS), line.clock.to_host_ns(line.device_us(now + 60 * MS))))
+        device_us = line.device_us(now + 60 * MS)
+        out.append((device_us, line.clock.stamp(device_us * 1000)[0]))
         now += 50 * MS
     for (device_0, host_0), (device_1, host_1) in itertools.pairwise(out):
         slope = (host_1 - host_0) / ((device_1 - device_0) * 1000)
@@ -169,16 +174,16 @@ def test_output_is_monotonic_and_never_jumps_whatever_the_line_does(seed: int) -
 def test_what_was_read_stays_what_it_was() -> None:
     line = Line(drift_ppm=0, forward=lambda: 10 * MS, backward=lambda: 0)
     line.ping(10 * SECOND)
-    stamped = [(us, line.clock.to_host_ns(us)) for us in range(7_000_000, 7_500_000, 20_000)]
+    stamped = [(us, line.clock.stamp(us * 1000)[0]) for us in range(7_000_000, 7_500_000, 20_000)]
     line.forward = lambda: 0.0
     line.ping(10 * SECOND + 600 * MS)
-    assert [(us, line.clock.to_host_ns(us)) for us, _ in stamped] == stamped
+    assert [(us, line.clock.stamp(us * 1000)[0]) for us, _ in stamped] == stamped
 
 
 def test_a_correction_is_spread_and_its_remainder_is_in_the_bound() -> None:
     line = Line(drift_ppm=0, forward=lambda: 0, backward=lambda: 0)
     start = 10 * SECOND
-    line.clock.assume(line.device_us(start), start + 40 * MS)
+    line.clock.assume(line.device_us(start) * 1000, start + 40 * MS)
     line.error_ns(start)
     line.ping(start)
     error, bound = line.error_ns(start + MS)
@@ -224,9 +229,10 @@ def test_an_exchange_that_contradicts_itself_is_rejected() -> None:
 
 def test_without_an_exchange_the_bound_says_how_little_is_known() -> None:
     clock = DeviceClock(BAUD)
-    clock.assume(5_000_000, 20 * SECOND)
-    assert clock.to_host_ns(5_000_000) == 20 * SECOND
-    assert clock.uncertainty_ns(5_000_000) >= ASSUMED_DELAY_NS
+    clock.assume(5 * SECOND, 20 * SECOND)
+    host_ns, _, bound = clock.stamp(5 * SECOND)
+    assert host_ns == 20 * SECOND
+    assert bound >= ASSUMED_DELAY_NS
     assert clock.state(20 * SECOND) == "unsynced"
 
 
@@ -236,4 +242,19 @@ def test_any_baud_rate_a_board_may_claim_is_survived(baud: int) -> None:
     clock.add(Exchange(0, 0, 100, 5 * MS, COMMAND, ANSWER))
     clock.add(Exchange(SECOND, 1_000_000, 1_000_100, SECOND + 5 * MS, COMMAND, ANSWER))
     if clock.known:
-        assert isinstance(clock.uncertainty_ns(1_000_000), int)
+        assert isinstance(clock.stamp(SECOND)[2], int)
+
+
+def test_a_clock_that_is_hardly_known_is_not_ready_until_a_better_exchange_or_until_it_is_used() -> None:
+    slow = Line(drift_ppm=0, forward=lambda: 2 * READY_NS, backward=lambda: READY_NS)
+    slow.ping(10 * SECOND)
+    assert slow.clock.known
+    assert not slow.clock.ready
+    slow.forward = slow.backward = lambda: 0.0
+    slow.ping(10 * SECOND + 100 * MS)
+    assert slow.clock.ready
+
+    stuck = Line(drift_ppm=0, forward=lambda: 2 * READY_NS, backward=lambda: READY_NS)
+    stuck.ping(10 * SECOND)
+    stuck.clock.wait_no_longer()
+    assert stuck.clock.ready

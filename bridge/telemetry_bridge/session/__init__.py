@@ -7,7 +7,7 @@
 ``commands``    one answer for each command, repeats and time-outs
 ``streams``     the table of streams: descriptors, what is held back, batches, epochs
 ``loss``        which samples were lost, and where
-``timing``      the measured rate of a stream
+``timing``      when samples were taken, and at what rate
 ``reports``     HEALTH, LOG and FAULT for humans
 ``warnings``    what is wrong with a board, by its HELLO
 ==============  =====================================================================================

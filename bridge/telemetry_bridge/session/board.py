@@ -226,7 +226,7 @@ class Board:
 
     def _clock_ready(self, run: Run, now_ns: int) -> bool:
         """Whether samples may go out: the clock is known, or they have waited for it long enough."""
-        if run.clock.known:
+        if run.clock.ready:
             return True
         if self._clock_deadline_ns is None:
             self._clock_deadline_ns = now_ns + CLOCK_WAIT_NS
@@ -235,7 +235,8 @@ class Board:
         held = [arrival for track in self._tracks.values() for arrival in track.held]
         if held:
             promptest = min(held, key=lambda arrival: arrival.now_ns - arrival.time_us * 1000)
-            run.clock.assume(promptest.time_us, promptest.now_ns)
+            run.clock.assume(promptest.time_us * 1000, promptest.now_ns)
+        run.clock.wait_no_longer()
         return run.clock.known
 
     # ------------------------------------------------ what else the board says
@@ -294,7 +295,7 @@ class Board:
     def _report(self, stream: JsonStream, time_us: int | None, body: dict[str, object], run: Run, now_ns: int) -> None:
         time_ns = None
         if time_us is not None and run.clock.known:
-            time_ns = run.clock.peek_host_ns(time_us) + run.anchor_ns
+            time_ns = run.clock.peek_host_ns(time_us * 1000) + run.anchor_ns
         self._emit([JsonMessage(run.device, stream, time_ns, body)], now_ns)
 
     # ------------------------------------------------------ what is told
@@ -310,7 +311,7 @@ class Board:
         run = self._run
         if run is None or not self.online:
             return None
-        clock_ns = None if run.clock.known or self.doubt else self._clock_deadline_ns
+        clock_ns = None if run.clock.ready or self.doubt else self._clock_deadline_ns
         return min((due for due in (clock_ns, self._introduction_ns) if due is not None), default=None)
 
     def tell_changes(self, now_ns: int, *, at_once: bool = False) -> None:

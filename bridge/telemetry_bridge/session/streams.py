@@ -12,7 +12,7 @@ import numpy as np
 from telemetry_bridge.events import Batch, EpochStarted, Event, FieldInfo, Gap, GapCause, StreamInfo
 from telemetry_bridge.session.loss import Ledger, Share, Snapshot
 from telemetry_bridge.session.run import Run, widen
-from telemetry_bridge.session.timing import RateFit
+from telemetry_bridge.session.timing import SampleTimes
 from telemetry_protocol import LayoutError, SampleLayout, messages
 
 HELD_MAX: Final = 512
@@ -91,7 +91,7 @@ class StreamTrack:
         self._recent: deque[tuple[int, int]] = deque(maxlen=RECENT)
         self._newest_arrived: int | None = None
         self._ledger = Ledger(since_boot=run.since_boot)
-        self._fit = RateFit()
+        self._times = SampleTimes()
         self._last_ns = 0
 
     # ---------------------------------------------------------- what arrives
@@ -193,7 +193,7 @@ class StreamTrack:
         self._next_index = index + samples
         self._ledger.account(self._next_index)
         self.received += samples - skip
-        self._fit.add(index, arrival.time_us)
+        self._times.add(index, arrival.time_us, samples)
         if skip:
             self.run.tally.duplicates += 1
         events += self._batches(descriptor, descriptor.layout, arrival, index, skip)
@@ -250,7 +250,7 @@ class StreamTrack:
 
     def _measured_hz(self, newest: Descriptor) -> float | None:
         """The rate by the board's clock: as its samples show it, else as the board says."""
-        period_us = self._fit.period_us
+        period_us = self._times.period_us
         if period_us is None or self._current is None or self._current.period_us != newest.period_us:
             return self.board_rate_hz  # no samples yet, or only of another rate
         return round(1e6 / period_us, 4)
@@ -288,7 +288,7 @@ class StreamTrack:
             self._current = descriptor
             self.run.changed = True
             if current is None or current.period_us != descriptor.period_us:
-                self._fit = RateFit(descriptor.period_us)
+                self._times = SampleTimes(descriptor.period_us)
         self._close_hole(first, first_mark, events)
         if index > self._next_index:
             self._gaps([Share(index - self._next_index, "host", False)], events)
@@ -316,7 +316,7 @@ class StreamTrack:
     def _batches(
         self, descriptor: Descriptor, layout: SampleLayout, arrival: Arrival, index: int, skip: int
     ) -> list[Batch]:
-        """The samples of a frame whose first has ``index``, without the first ``skip``."""
+        """The samples of the frame whose stamp came last, without the first ``skip``; ``index``: of its first."""
         data = arrival.data[skip * layout.size :] if skip else arrival.data
         if descriptor.overflows:
             with np.errstate(all="ignore"):
@@ -326,15 +326,13 @@ class StreamTrack:
         values.flags.writeable = False
         run, epoch = self.run, self._epoch
         assert epoch is not None
-        clock = run.clock
-        time_us = arrival.time_us - descriptor.group_delay_us
-        time_ns = clock.to_host_ns(time_us) + run.anchor_ns
-        uncertainty_ns = clock.uncertainty_ns(time_us)
-        period_us = self._fit.period_us or descriptor.period_us
-        period_ns = 0 if period_us is None else int(period_us * clock.ns_per_us(time_us) + 0.5)
+        period_us = self._times.period_us or descriptor.period_us
+        device_ns = int((self._times.time_us - descriptor.group_delay_us + skip * (period_us or 0.0)) * 1000)
+        host_ns, rate, uncertainty_ns = run.clock.stamp(device_ns)
+        time_ns = host_ns + run.anchor_ns
+        uncertainty_ns += int(self._times.error_us * 1000)
+        period_ns = 0 if period_us is None else int(period_us * rate * 1000 + 0.5)
         regular = descriptor.period_us is not None and period_us is not None and period_us <= IRREGULAR_US
-        if skip:
-            time_ns += skip * period_ns
         if time_ns <= self._last_ns:  # stamps of the board that overlap: later by as little as keeps the order
             uncertainty_ns += self._last_ns + 1 - time_ns
             time_ns = self._last_ns + 1
