@@ -11,7 +11,7 @@ stalled bounds badly, and that is all: it need not be told from others.
 All exchanges together leave a band of possible offsets and drifts (:mod:`.band`). It is asked twice. Once with a change
 of the drift that a crystal hardly exceeds: the width of that band is the uncertainty. And once with as little change as
 the exchanges admit: its middle is the estimate. The first forgets within a minute, the second looks back as long as the
-drift is steady. See docs/decisions/0006-time.md.
+drift is steady. See docs/decisions/0007-time.md.
 """
 
 from __future__ import annotations
