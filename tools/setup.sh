@@ -56,6 +56,7 @@ if [ "$profile" = test ]; then
     need qemu-system-arm command -v qemu-system-arm
     need cppcheck command -v cppcheck
     need chromium command -v chromium
+    need openssl command -v openssl # certificates of the tests
 fi
 fuzzer() { clang -fsanitize=fuzzer -x c -o /dev/null - <<<'int LLVMFuzzerTestOneInput(const char *d, long n) { (void)d; return (int)(n & 0); }'; }
 if [ "$fuzz" = yes ] && ! fuzzer >/dev/null 2>&1; then

@@ -69,7 +69,7 @@ class Bridge:
     @property
     def url(self) -> str:
         """Where the page is; empty without a server."""
-        return f"http://localhost:{self._server.port}" if self._server is not None else ""
+        return self._server.url if self._server is not None else ""
 
     async def __aenter__(self) -> Self:
         """Start the server and the lines, and wait until the board of each line has answered, or cannot.

@@ -132,3 +132,11 @@ def test_the_command_checks_a_file(tmp_path: Path, capsys: pytest.CaptureFixture
     path.write_text("outo = true")
     assert main(["config", "--check", str(path)]) == 1
     assert "did you mean 'auto'?" in capsys.readouterr().err
+
+
+def test_a_check_finds_what_the_server_would_refuse_at_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "[server]\nhost = '0.0.0.0'")
+    assert main(["config", "--check", str(path)]) == 1
+    assert "tokens_file" in capsys.readouterr().err

@@ -273,6 +273,23 @@ async def test_a_name_that_was_rebound_to_this_machine_gets_no_ticket(tmp_path: 
 
 
 @in_loop
+async def test_a_proxy_passes_on_what_its_own_page_says_and_nothing_else(tmp_path: Path) -> None:
+    public = "bench.example.org"
+    config = ServerConfig(port=0, tokens_file=str(written(tmp_path)), allowed_origins=(f"https://{public}",))
+    async with Server(Hub(), config) as server:
+        for origin, token, status in (
+            (f"https://{public}", DRIVER, 101),
+            (f"http://{public}", DRIVER, 403),
+            ("https://evil.example.org", DRIVER, 403),
+            (f"https://{public}", "wrong", 401),
+        ):
+            async with await RawClient().connect(server) as raw:
+                more = f"Origin: {origin}\r\nAuthorization: Bearer {token}\r\nX-Forwarded-For: 10.0.0.1\r\n"
+                await raw.send(HANDSHAKE.format(host=public, more=more).encode())
+                assert (await raw.head()).startswith(f"HTTP/1.1 {status} ")
+
+
+@in_loop
 async def test_no_get_changes_anything(tmp_path: Path) -> None:
     """Nothing that an image or a link of another site can ask for does anything (a ticket needs a header)."""
     async with site(tmp_path) as at:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 from bridge.server_helpers import TIME_NS, Client, device_info, in_loop, join, json_message, stream_info
 from bridge.session_helpers import health, online, stream_health
+from telemetry_bridge import config as configuration
 from telemetry_bridge.config import Limits, ServerConfig
 from telemetry_bridge.events import (
     Batch,
@@ -29,9 +32,12 @@ from telemetry_bridge.events import (
 )
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server import Server
+from telemetry_bridge.server.access import TICKET_S
 from telemetry_bridge.server.channels import RATE_HZ_MAX, RATE_HZ_MIN
 from telemetry_bridge.server.commands import COMMANDS, result_data, to_wire
 from telemetry_bridge.server.envelope import EMPTY_MAX
+from telemetry_bridge.server.tls import MAKE
+from telemetry_bridge.server.tokens import Tokens
 from telemetry_protocol import messages
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "websocket-api.md"
@@ -211,8 +217,48 @@ def test_the_limits_of_the_document_are_those_of_the_server() -> None:
         f"more than {EMPTY_MAX} in a row",
         f"| {RATE_HZ_MIN:g} to {RATE_HZ_MAX:.0f};",
         f"| {limits.open_s:.0f} s |",
+        f"per address | {limits.pending}, {limits.pending_per_address} |",
+        f"| {limits.header_bytes // 1024} KiB, {limits.headers} headers |",
+        f"wait to be used | {limits.tickets} |",
+        f"429 while {limits.tickets} of its tickets wait",
+        f"in a minute | {limits.guesses} |",
+        f"within {TICKET_S:.0f} s",
         f"takes nothing at all for {limits.stall_s:.0f} s",
         f"delivered within {limits.abort_s:.0f} s",
         f"no answer within {limits.command_s:.0f} s",
     ):
+        assert said in text
+
+
+def blocks_of(name: str) -> list[str]:
+    """The indented blocks of a document, as they would be copied."""
+    text = DOCUMENT.with_name(name).read_text(encoding="utf-8")
+    return [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n|^\n)+", text, re.MULTILINE)]
+
+
+def test_the_files_of_the_security_page_are_files_that_the_bridge_takes(tmp_path: Path) -> None:
+    blocks = blocks_of("security.md")
+    configurations = [
+        configuration.decode(tomllib.loads(part), tmp_path / "telemetry-bridge.toml")
+        for part in (re.sub(r"(?s)# nginx.*", "", block) for block in blocks)
+        if (start := part.find("[server]")) >= 0
+        for part in [part[start:]]
+    ]
+    assert {config.server.host for config in configurations} == {"127.0.0.1", "0.0.0.0"}
+    assert any(config.server.allowed_origins for config in configurations)
+    (tokens,) = (block.partition("# telemetry-bridge.toml")[0] for block in blocks if "[[token]]" in block)
+    file = tmp_path / "tokens.toml"
+    file.touch(0o600)
+    for number in range(2):
+        tokens = tokens.replace("…", f"0123456789abcdef0123456789abcdef{number}", 1)
+    file.write_text(tokens, encoding="utf-8")
+    known = Tokens(file, {})
+    roles = [who.role for number in range(2) if (who := known.identify(f"0123456789abcdef0123456789abcdef{number}"))]
+    assert roles == ["viewer", "operator"]
+
+
+def test_the_lines_that_make_certificates_are_those_that_the_bridge_prints() -> None:
+    text = " ".join(" ".join(blocks_of("security.md")).replace("\\\n", " ").split())
+    for line in MAKE.split("`")[1::2]:
+        said = line.partition(" -subj")[0].replace(" NAME", "")
         assert said in text

@@ -10,6 +10,8 @@ from typing import Any, Final
 from telemetry_bridge import config as configuration
 from telemetry_bridge.cli import options
 from telemetry_bridge.config import Config, LineConfig, Section
+from telemetry_bridge.hub import Hub
+from telemetry_bridge.server import Server
 
 EPILOG: Final = """\
 examples:
@@ -38,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.check:
         print("\n".join(as_toml(config)), flush=True)
         return 0
+    Server(Hub(), config.server, config.limits)  # what it refuses at start: an open door, a key that others can read
     print(f"{path or 'no configuration file: the defaults'}: right", flush=True)
     return 0
 
