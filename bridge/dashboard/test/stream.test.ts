@@ -98,6 +98,37 @@ test('what is filled in after a reconnect joins on', () => {
   stream.take(batch(2, 2), 0n, 0);
   assert.equal(stream.lostTotal, 0);
   assert.equal(stream.expected, 4);
+  assert.deepEqual(values(stream), [0, 1, 2, 3]);
+});
+
+test('what the bridge no longer has after a reconnect is a loss, and a hole in the curve', () => {
+  const stream = started();
+  stream.take(batch(0, 2), 0n, 0);
+  stream.interrupt();
+  stream.subscribed(7, INFO.fields);
+  stream.gap(2, 3, 'subscriber');
+  stream.take(batch(5, 1), 0n, 0);
+  assert.deepEqual(values(stream), [0, 1, null, 5]);
+  assert.deepEqual(Object.fromEntries(stream.lost), { subscriber: 3 });
+});
+
+test('a reconnect into another epoch joins nothing on', () => {
+  const stream = started();
+  stream.take(batch(0, 2), 0n, 0);
+  stream.interrupt();
+  stream.subscribed(8, INFO.fields);
+  stream.take(batch(2, 1), 0n, 0);
+  assert.deepEqual(values(stream), [0, 1, null, 2]);
+});
+
+test('the rush after a reconnect is no rate', () => {
+  const stream = started();
+  for (let k = 0; k < 10; k++) stream.take(batch(k, 1), 0n, 0.1 * k);
+  stream.interrupt();
+  stream.subscribed(7, INFO.fields);
+  for (let k = 10; k < 60; k++) stream.take(batch(k, 1), 0n, 6 + 0.001 * k);
+  for (let k = 60; k < 80; k++) stream.take(batch(k, 1), 0n, 7.1 + 0.1 * (k - 60));
+  assert.ok(Math.abs(stream.rate.read(9) - 10) < 0.5);
 });
 
 test('a new epoch starts its index anew without counting a loss', () => {

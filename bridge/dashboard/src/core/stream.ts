@@ -11,6 +11,8 @@ const STEP_BACK_S = 0.5;
 /** A pause in the time of consecutive samples that ends the curve: so many periods, but at least a second. */
 const PAUSE_PERIODS = 5;
 const MOST_MARKS = 512;
+/** Seconds after a reconnect in which what was missed comes in a rush: they say nothing about the rate. */
+const CATCH_UP_S = 1;
 
 /** Where samples are missing on the time axis. `to` is NaN until data go on. */
 export interface LossMark {
@@ -43,6 +45,7 @@ export class StreamModel {
   readonly marks: LossMark[] = [];
   #openMark: LossMark | null = null;
   #resuming = true;
+  #settledAt = -Infinity;
 
   constructor(device: string, info: StreamInfo) {
     this.device = device;
@@ -89,7 +92,10 @@ export class StreamModel {
   /** A subscription starts or goes on at `epoch`. Returns whether the fields changed. */
   subscribed(epoch: number, fields: readonly FieldInfo[]): boolean {
     this.refusal = '';
-    if (epoch !== this.epoch) this.expected = null;
+    if (epoch !== this.epoch) {
+      this.expected = null;
+      this.ring.breakCurve();
+    }
     this.epoch = epoch;
     this.#resuming = true;
     return fields.length > 0 && this.#setFields(fields);
@@ -105,9 +111,8 @@ export class StreamModel {
     return fields.length > 0 && this.#setFields(fields);
   }
 
-  /** The connection went: what follows need not join on. */
+  /** The connection went: what follows joins on if the bridge can fill in what was missed. */
   interrupt(): void {
-    this.ring.breakCurve();
     this.#resuming = true;
     this.rate.clear();
   }
@@ -126,6 +131,7 @@ export class StreamModel {
       this.misfits += 1;
       return Number.NaN;
     }
+    if (this.#resuming && this.received > 0) this.#settledAt = now + CATCH_UP_S;
     const skip = this.#place(batch);
     if (skip >= batch.samples) return Number.NaN;
     const time = Number(batch.timeNs - originNs) / 1e9;
@@ -138,7 +144,7 @@ export class StreamModel {
     }
     this.ring.append(time, period, batch.columns, batch.samples, skip);
     this.received += batch.samples - skip;
-    this.rate.add(batch.samples - skip, now);
+    if (now >= this.#settledAt) this.rate.add(batch.samples - skip, now);
     return this.ring.newest;
   }
 
