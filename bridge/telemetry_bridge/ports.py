@@ -36,6 +36,11 @@ class Ports:
         """One more line."""
         self._holders.append(holder)
 
+    @property
+    def holders(self) -> tuple[Holder, ...]:
+        """All of them."""
+        return tuple(self._holders)
+
     def find(self, target: str | None) -> list[Holder]:
         """The lines that a port (URI or path) or the id of a device names; None: all.
 

@@ -147,8 +147,8 @@ async def test_healthz_is_503_until_a_device_is_online_and_says_what_passed() ->
         (device,) = state["devices"]
         assert (device["id"], device["state"]) == ("dev-a", "online")
         assert device["streams"][0]["counters"] == {
-            "next_index": 45, "batches": 2, "samples": 40, "lost": {"wire": 5}, "gaps": 1, "uncounted_gaps": 0,
-            "out_of_order": 0,
+            "next_index": 45, "produced": 45, "batches": 2, "samples": 40, "lost": {"wire": 5}, "unaccounted": 0,
+            "gaps": 1, "uncounted_gaps": 0, "out_of_order": 0,
         }  # fmt: skip
         assert state["clients"][0]["subscriptions"] == [
             {"sub": 1, "device": "dev-a", "stream": "imu", "sent_samples": 40, "dropped_samples": 0}

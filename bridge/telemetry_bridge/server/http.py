@@ -1,4 +1,4 @@
-"""Plain HTTP on the same port: the page, its assets, and /healthz."""
+"""Plain HTTP on the same port: answers with their headers, the page and its assets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Final
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from telemetry_bridge.hub import Hub
 from telemetry_bridge.server.admission import Refusal
 from telemetry_bridge.server.static_files import NOT_BUILT, StaticFiles
-from telemetry_bridge.server.wire_format import device_json, encode_json
 
 # Scripts and styles from this server only, none inline; uPlot sets its styles through the DOM (CSSOM), which a policy
 # does not touch. 'self' covers the WebSocket of the same host and port (CSP level 3).
@@ -75,51 +73,5 @@ def serve_file(files: StaticFiles, request: Request) -> Response:
     if path in {"/", "/index.html"} and not files.built:
         return respond(http.HTTPStatus.SERVICE_UNAVAILABLE, NOT_BUILT)
     return respond(
-        http.HTTPStatus.NOT_FOUND, "Not found. Here are: / (the page), /ws (WebSocket), /healthz (state as JSON).\n"
+        http.HTTPStatus.NOT_FOUND, "Not found. Here are: / (the page), /ws (WebSocket), /healthz (JSON), /metrics.\n"
     )
-
-
-def health_response(hub: Hub, server: dict[str, object] | None) -> Response:
-    """``/healthz``: 200 while at least one device is online, 503 while none is; the body says what there is.
-
-    Args:
-        server: what there is to say of the server; None: nothing but the status, to somebody who is not known.
-    """
-    online = any(device.state in {"online", "replay"} for device in hub.devices.values())
-    body: dict[str, object] = {"status": "ok" if online else "no_device"}
-    if server is not None:
-        body |= _details(hub, server)
-    status = http.HTTPStatus.OK if online else http.HTTPStatus.SERVICE_UNAVAILABLE
-    return respond(status, encode_json(body), "application/json")
-
-
-def _details(hub: Hub, server: dict[str, object]) -> dict[str, object]:
-    return {
-        "devices": [
-            device_json(device) | {"streams": _streams(hub, device.id, device_json(device)["streams"])}
-            for device in hub.devices.values()
-        ],
-        "sink_errors": hub.sink_errors,
-        **server,
-    }
-
-
-def _streams(hub: Hub, device: str, streams: object) -> list[dict[str, object]]:
-    assert isinstance(streams, list)
-    return [stream | {"counters": _counters(hub, device, stream["name"])} for stream in streams]
-
-
-def _counters(hub: Hub, device: str, stream: str) -> dict[str, object]:
-    state = hub.stream(device, stream)
-    if state is None:
-        return {}
-    counters = state.counters
-    return {
-        "next_index": state.next_index,
-        "batches": counters.batches,
-        "samples": counters.samples,
-        "lost": counters.lost,
-        "gaps": counters.gaps,
-        "uncounted_gaps": counters.uncounted_gaps,
-        "out_of_order": hub.out_of_order(device, stream),
-    }

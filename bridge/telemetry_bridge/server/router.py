@@ -21,6 +21,7 @@ from telemetry_bridge.events import (
     Mark,
 )
 from telemetry_bridge.hub import Hub
+from telemetry_bridge.server.accounts import Accounts
 from telemetry_bridge.server.catch_up import CatchUp
 from telemetry_bridge.server.channels import NOTHING, Channel, Output, Shape, make_channel
 from telemetry_bridge.server.requests import JSON_STREAMS, History, RequestError, Since, Subscribe
@@ -57,6 +58,7 @@ class Router:
     def __init__(self, hub: Hub, limits: Limits) -> None:
         self._hub = hub
         self.recent = RecentStreams(limits.recent_bytes, limits.recent_s)
+        self.accounts = Accounts()
         self._subscribers: list[Subscriber] = []
         self._subscriptions: dict[Subscriber, list[Subscription]] = {}
         self._channels: dict[tuple[str, str], dict[Shape, Channel]] = {}
@@ -77,6 +79,7 @@ class Router:
         self._wildcards = [wildcard for wildcard in self._wildcards if wildcard.owner is not subscriber]
         for subscription in self.subscriptions(subscriber):
             self.unsubscribe(subscription)
+        self.accounts.leave(subscriber)
 
     def subscriptions(self, subscriber: Subscriber) -> list[Subscription]:
         """All subscriptions of a client."""
@@ -119,6 +122,7 @@ class Router:
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription; what waits for it is thrown away."""
         subscription.feed.closed = True
+        self.accounts.end(subscription)
         owned = self._subscriptions[subscription.owner]
         owned.remove(subscription)
         if not owned:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import http
+import itertools
 import logging
 import re
 import time
@@ -23,11 +24,12 @@ from telemetry_bridge import __version__
 from telemetry_bridge.config import Limits, ServerConfig
 from telemetry_bridge.errors import BridgeError
 from telemetry_bridge.hub import Hub
-from telemetry_bridge.server import tls
+from telemetry_bridge.server import health, metrics, tls
 from telemetry_bridge.server.access import Access
 from telemetry_bridge.server.admission import Admission, Refusal
 from telemetry_bridge.server.connection import Connection
-from telemetry_bridge.server.http import health_response, refuse, respond, serve_file
+from telemetry_bridge.server.exposition import CONTENT_TYPE, Exposition
+from telemetry_bridge.server.http import refuse, respond, serve_file
 from telemetry_bridge.server.router import Router
 from telemetry_bridge.server.security import Gatekeeper, address_to_bind, shown_name
 from telemetry_bridge.server.static_files import StaticFiles
@@ -89,8 +91,10 @@ class Server:
         self._files = StaticFiles(static_dir)
         self._router = Router(hub, self._limits)
         self._server: WebSocketServer | None = None
-        self._watch: asyncio.TimerHandle | None = None
+        self._token_watch: asyncio.TimerHandle | None = None
+        self._watch = health.Watch(hub)
         self._started_ns = 0
+        self._clients: dict[int, Client] = {}  # by a number that is used again
         self._closed_slow = 0
         self._refused = 0
 
@@ -160,6 +164,8 @@ class Server:
         self._gatekeeper = self._new_gatekeeper()
         self._started_ns = time.monotonic_ns()
         self._hub.attach(self._router)
+        self._hub.attach(self._watch)
+        self._watch.lag.start()
         self._watch_tokens()
 
     async def close(self) -> None:
@@ -169,8 +175,10 @@ class Server:
             return
         self._server = None
         self._hub.detach(self._router)
-        if self._watch is not None:
-            self._watch.cancel()
+        self._hub.detach(self._watch)
+        self._watch.lag.stop()
+        if self._token_watch is not None:
+            self._token_watch.cancel()
         self._admission.open = False  # also for those who are accepted already and not heard of
         guests = self._admission.guests
         for guest in guests:
@@ -194,7 +202,7 @@ class Server:
 
     def _watch_tokens(self) -> None:
         self.refresh_tokens()
-        self._watch = asyncio.get_running_loop().call_later(_TOKENS_LOOKED_AT_S, self._watch_tokens)
+        self._token_watch = asyncio.get_running_loop().call_later(_TOKENS_LOOKED_AT_S, self._watch_tokens)
 
     def refresh_tokens(self) -> None:
         """Read the file of tokens again if it has changed; who is here with one that is gone has to leave."""
@@ -208,7 +216,12 @@ class Server:
         who, address = connection.identity, connection.address
         _log.info("%s (%s) is here from %s", who.name, who.role, address)
         client = Client(connection, self._hub, self._router, self._limits, {"name": _NAME, "version": __version__})
-        await client.serve()
+        number = next(number for number in itertools.count() if number not in self._clients)
+        self._clients[number] = client
+        try:
+            await client.serve()
+        finally:
+            del self._clients[number]
         _log.info("%s (%s) from %s has left", who.name, who.role, address)
         self._closed_slow += client.too_slow
 
@@ -243,11 +256,16 @@ class Server:
                 return respond(http.HTTPStatus.OK, encode_json(ticket), "application/json")
             case "/healthz":
                 if self._access.tokens and "Authorization" not in headers:  # whether it is well is no secret
-                    return health_response(self._hub, None)
+                    return health.response(self._hub, self._watch.problems(), None)
                 identity = self._access.bearer(headers, address, now)
                 if isinstance(identity, Refusal):
                     return refuse(identity)
-                return health_response(self._hub, self._state())
+                return health.response(self._hub, self._watch.problems(), self._state())
+            case "/metrics":
+                identity = self._access.bearer(headers, address, now)
+                if isinstance(identity, Refusal):
+                    return refuse(identity)
+                return respond(http.HTTPStatus.OK, self._metrics(), CONTENT_TYPE)
         return serve_file(self._files, request)
 
     def _admit(self, connection: Connection, request: Request) -> Response | None:
@@ -272,6 +290,15 @@ class Server:
             return refuse(refusal)
         connection.identity = identity
         return None
+
+    def _metrics(self) -> str:
+        uptime_s = (time.monotonic_ns() - self._started_ns) / 1e9
+        own, bridge = Exposition(), Exposition(metrics.PREFIX)
+        metrics.of_process(own, round(time.time() - uptime_s, 1))
+        metrics.of_server(bridge, self._watch.lag.worst_s(), self._refused, self._closed_slow)
+        metrics.of_hub(bridge, self._hub)
+        metrics.of_subscribers(bridge, self._hub, self._router, self._clients)
+        return own.text() + bridge.text()
 
     def _state(self) -> dict[str, object]:
         clients = [connection.client for connection in self.connections() if connection.client is not None]
