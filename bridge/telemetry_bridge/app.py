@@ -55,7 +55,7 @@ class Bridge:
         for line in self._lines:
             self.hub.ports.add(line)
         if self._finder is not None:
-            self.hub.ports.add(self._finder)
+            self.hub.ports.add(self._finder, expected=False)
         self._server = Server(self.hub, config.server, config.limits) if serve else None
         self._tasks: list[asyncio.Task[None]] = []
 

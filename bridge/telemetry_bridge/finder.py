@@ -246,7 +246,7 @@ class Finder:
         else:
             line = self._make_line(link, self._wake.set)
             self.lines.append(line)
-            self._hub.ports.add(line)
+            self._hub.ports.add(line, expected=False)
             task = asyncio.create_task(line.run())
             task.add_done_callback(lambda _: self._wake.set())
             self._tasks.append(task)

@@ -31,15 +31,18 @@ class Ports:
 
     def __init__(self) -> None:
         self._holders: list[Holder] = []
+        self._expected: list[Holder] = []
 
-    def add(self, holder: Holder) -> None:
-        """One more line."""
+    def add(self, holder: Holder, *, expected: bool = True) -> None:
+        """One more line; ``expected`` unless its board may come and go as it likes."""
         self._holders.append(holder)
+        if expected:
+            self._expected.append(holder)
 
     @property
-    def holders(self) -> tuple[Holder, ...]:
-        """All of them."""
-        return tuple(self._holders)
+    def expected(self) -> tuple[Holder, ...]:
+        """Those whose boards are to be there."""
+        return tuple(self._expected)
 
     def find(self, target: str | None) -> list[Holder]:
         """The lines that a port (URI or path) or the id of a device names; None: all.

@@ -95,13 +95,13 @@ class Reader:
         self.request = None
         self.address, self.identity = "test", LOCAL
         self.messages: list[Samples | dict[str, Any]] = []
-        self.transport = SimpleNamespace(write=lambda _: None)
-        self.protocol = SimpleNamespace(
-            state=State.OPEN,
-            send_binary=lambda data: self.messages.append(decode(data)),
-            send_text=lambda data: self.messages.append(json.loads(data)),
-            data_to_send=tuple,
-        )
+        self.transport = SimpleNamespace(write=self._take)
+        self.protocol = SimpleNamespace(state=State.OPEN)
+
+    def _take(self, data: bytes) -> None:
+        """One whole message in a frame of RFC 6455, section 5.2."""
+        payload = data[{126: 4, 127: 10}.get(data[1], 2) :]
+        self.messages.append(json.loads(payload) if data[0] == 0x81 else decode(payload))
 
 
 class LossBench:

@@ -67,9 +67,10 @@ def test_every_line_has_to_be_online() -> None:
     assert bench.reasons == [("offline", "dev-a"), ("released", "dev-b")]
 
 
-@pytest.mark.parametrize("lines", [(), (Line("auto"),)])
-def test_where_boards_are_looked_for_one_is_enough(lines: tuple[Line, ...]) -> None:
-    bench = Bench(*lines)
+def test_where_boards_are_looked_for_one_is_enough() -> None:
+    bench = Bench()
+    for found in Line("auto"), Line("serial:/dev/ttyACM0", "dev-a"), Line("serial:/dev/ttyACM1", "dev-b"):
+        bench.hub.ports.add(found, expected=False)
     assert bench.reasons == [("no_device", None)]
     bench.device("dev-a")
     bench.device("dev-b")

@@ -65,9 +65,8 @@ class Watch:
     def _of_lines(self) -> Iterator[Problem]:
         devices = self._hub.devices
         anybody = any(device.state in _PRESENT for device in devices.values())
-        holders = self._hub.ports.holders
-        lines = [holder for holder in holders if holder.uri != "auto"]
-        if not anybody and (not lines or len(lines) < len(holders)):
+        lines = self._hub.ports.expected
+        if not anybody and not lines:
             yield Problem("no_device", "no board is online")
         for line in lines:
             device = devices.get(line.device or "")
