@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from telemetry_bridge.calibration import Calibrator, Store
+from telemetry_bridge.calibration import Calibrations, Store
 from telemetry_bridge.config import Config
 from telemetry_bridge.derived import Deriver, installed
 from telemetry_bridge.errors import LinkError
@@ -26,10 +26,10 @@ SOURCES: Mapping[str, SourceFactory] = {"sim": SimulatedDevice.from_parameters}
 _log = logging.getLogger(__name__)
 
 
-def stages(config: Config, calibrations: Store) -> Sequence[Stage]:
+def stages(config: Config, calibrations: Calibrations) -> Sequence[Stage]:
     """What a new line's events pass through on their way to the hub, in this order."""
     return (
-        Calibrator(calibrations),
+        calibrations.stage(),
         Deriver(installed(config.derived.streams)),
     )
 
@@ -47,7 +47,7 @@ class Bridge:
         self.hub = Hub()
         self._config = config
         folder = config.calibration.folder
-        self._calibrations = Store(None if folder is None else Path(folder))
+        self._calibrations = Calibrations(Store(None if folder is None else Path(folder)))
         self._owners: dict[str, Line] = {}
         self._lines = [self._line(create(line.uri, sources=SOURCES), line.baud or config.baud) for line in config.lines]
         self._failures: dict[Line, LinkError] = {}
@@ -87,6 +87,7 @@ class Bridge:
         self._tasks = [asyncio.create_task(work, name="line") for work in works]
         if self._finder is not None:
             self._tasks.append(asyncio.create_task(self._finder.run(), name="finder"))
+        self._tasks.append(asyncio.create_task(self._calibrations.watch(), name="calibrations"))
         ready = [
             asyncio.create_task(waiting)
             for line, failed in zip(self._lines, decided, strict=True)

@@ -7,7 +7,8 @@ import json
 import logging
 import os
 import ssl
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -15,6 +16,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
+import numpy as np
+import numpy.typing as npt
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.http11 import Response
 from websockets.sync.client import ClientConnection, connect
@@ -34,6 +37,28 @@ TOKEN_VARIABLE: Final = "TELEMETRY_BRIDGE_TOKEN"
 # What this library says when it debugs are the headers of its requests, with the token in them.
 _log = logging.getLogger(__name__)
 _log.addFilter(lambda record: record.levelno > logging.DEBUG)
+
+
+_BATCH: Final = struct.Struct("<BBHIQQIHH")
+"""Head of a binary batch (docs/websocket-api.md)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """A batch of a stream without a hole.
+
+    Attributes:
+        index: of the first sample.
+        time_ns: Unix time of the first sample.
+        period_ns: time from one to the next; 0 for a single one.
+        values: SI, shape ``(fields, samples)``.
+    """
+
+    stream: str
+    index: int
+    time_ns: int
+    period_ns: int
+    values: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +221,34 @@ class RunningBridge:
         self._ask(op="subscribe", device="*", stream="fault")  # every device has been told before the answer
         return [device for device in self.devices.values() if device["state"] == "online"]
 
+    def samples(self, device: str, streams: Sequence[str], *, calibrated: bool = True) -> Iterator[Samples]:
+        """Every sample of some streams of a device, as they come; what is missing shows in index and time.
+
+        Args:
+            calibrated: whether its calibration is applied, where it has one.
+
+        Raises:
+            BridgeError: there is no such stream, nothing comes any more, or the bridge went away.
+        """
+        named: dict[int, str] = {}
+        for stream in streams:
+            self._last_id += 1
+            request = {"op": "subscribe", "id": self._last_id, "device": device, "stream": stream}
+            self._send(json.dumps({**request, "calibrated": calibrated}))
+        while True:
+            message = self._receive()
+            if isinstance(message, bytes):
+                kind, _, sub, _, index, time_ns, period_ns, count, fields = _BATCH.unpack_from(message)
+                if kind == 1 and sub in named:
+                    values = np.frombuffer(message, "<f4", offset=_BATCH.size).reshape(fields, count)
+                    yield Samples(named[sub], index, time_ns, period_ns, values)
+                continue
+            told: dict[str, Any] = json.loads(message)
+            if told["op"] == "error":
+                raise BridgeError(told["message"])
+            for subscription in told.get("subscriptions", ()):
+                named[subscription["sub"]] = subscription["stream"]
+
     def _only_device(self) -> str:
         online = self.online()
         if len(online) != 1:
@@ -211,16 +264,25 @@ class RunningBridge:
 
     def _ask(self, **request: object) -> dict[str, Any]:
         self._last_id += 1
-        try:
-            self._connection.send(json.dumps({"id": self._last_id, **request}))
-            while True:
-                message: dict[str, Any] = json.loads(self._connection.recv(ANSWER_S))
-                if message.get("op") == "device":
-                    self.devices[message["device"]["id"]] = message["device"]
-                if message.get("id") == self._last_id:
-                    break
-        except (OSError, WebSocketException, TimeoutError) as error:
-            raise BridgeError(f"the running bridge does not answer: {error}") from None
+        self._send(json.dumps({"id": self._last_id, **request}))
+        while True:
+            message: dict[str, Any] = json.loads(self._receive())
+            if message.get("op") == "device":
+                self.devices[message["device"]["id"]] = message["device"]
+            if message.get("id") == self._last_id:
+                break
         if message["op"] == "error":
             raise BridgeError(message["message"])
         return message
+
+    def _send(self, text: str) -> None:
+        try:
+            self._connection.send(text)
+        except (OSError, WebSocketException) as error:
+            raise BridgeError(f"the running bridge does not answer: {error}") from None
+
+    def _receive(self) -> str | bytes:
+        try:
+            return self._connection.recv(ANSWER_S)
+        except (OSError, WebSocketException, TimeoutError) as error:
+            raise BridgeError(f"the running bridge does not answer: {error or 'nothing comes'}") from None

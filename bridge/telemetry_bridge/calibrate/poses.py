@@ -53,6 +53,7 @@ class PoseGuide:
         self._origin, self._base, self._gravity, self._gyro, self._wanted = origin, base, gravity, gyro, poses
         self._finder = PoseFinder(origin)
         self._known: tuple[int, bool] = (-1, False)
+        self._done = False
         self.complaints = self._finder.complaints
 
     def feed(self, chunk: Chunk) -> None:
@@ -64,29 +65,25 @@ class PoseGuide:
         return [*self._finder.poses, *([] if current is None else [current])]
 
     def _missing(self) -> list[str]:
-        # a turn counts when the pose that it leads to has ended; only a last one may be open
         return coverage(self._poses(), self._finder.turns).missing(poses=self._wanted, turns=self._gyro)
 
     @property
     def is_done(self) -> bool:
         """Whether every direction is covered."""
         key = len(self._finder.poses), self._finder.is_held
-        if key != self._known:
+        if key != self._known:  # looked at once for each pose, not for each chunk
             self._known, self._done = key, not self._missing()
         return self._done
 
     def prompt(self) -> str:
         """What to do now."""
         finder = self._finder
-        if 0 < finder.held_s < HOLD_S:
-            return f"hold still … {finder.held_s:.1f} of {HOLD_S:.0f} s"
+        if finder.held_s > 0 and not finder.is_held:
+            return "hold still …"
         missing = self._missing()
         if not missing:
             return "done"
-        next_one = missing[0] if "turned" in missing[0] or "more" in missing[0] else f"put the board with {missing[0]}"
-        if "turned" in missing[0]:
-            next_one = f"next: {missing[0]}"
-        return f"good; now {next_one}" if finder.is_held else f"{next_one}, and let it rest"
+        return f"good; now {missing[0]}" if finder.is_held else f"{missing[0]}, and let it rest"
 
     def steps(self) -> Sequence[Step]:
         """Faces, tilted poses, turns."""
@@ -102,6 +99,7 @@ class PoseGuide:
                 Step(f"turned about {axis}", f"{turned:.0f} of {TURNED_DEG:.0f} deg", turned >= TURNED_DEG)
                 for axis, turned in covered.turned_deg.items()
             ]
+        steps.append(Step("at rest", f"{self._finder.held_s:.1f} of {HOLD_S:.0f} s", self._finder.is_held))
         return [*steps, Step("poses", f"{covered.poses} of {self._wanted}", covered.poses >= self._wanted)]
 
     def finish(self) -> Outcome:
@@ -211,7 +209,7 @@ def _left_out(fit: Fit, name: str) -> list[str]:
 def _notes(finder: PoseFinder, missing: Sequence[str]) -> list[str]:
     flawed = sum(1 for turn in finder.turns if turn.flaw)
     notes = [f"{flawed} of {len(finder.turns)} turns could not be used"] if flawed else []
-    return notes + [f"not covered: {what}" for what in missing]
+    return notes + [f"missing: {what}" for what in missing]
 
 
 class RestGuide:

@@ -41,6 +41,7 @@ class Display:
 
     def say(self, prompt: str) -> None:
         """Say what to do where there is no live display: each sentence once."""
+        prompt = prompt.partition(" (")[0]  # without the count
         if self._live is None and prompt != self._prompted:
             self._prompted = prompt
             self._console.print(prompt)

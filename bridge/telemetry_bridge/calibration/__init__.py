@@ -3,5 +3,16 @@
 from telemetry_bridge.calibration.model import Calibration, Curve, Residuals, Thermal, Triad
 from telemetry_bridge.calibration.stage import Calibrator
 from telemetry_bridge.calibration.store import Store, default_folder
+from telemetry_bridge.calibration.watch import Calibrations
 
-__all__ = ["Calibration", "Calibrator", "Curve", "Residuals", "Store", "Thermal", "Triad", "default_folder"]
+__all__ = [
+    "Calibration",
+    "Calibrations",
+    "Calibrator",
+    "Curve",
+    "Residuals",
+    "Store",
+    "Thermal",
+    "Triad",
+    "default_folder",
+]

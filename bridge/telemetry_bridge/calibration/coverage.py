@@ -40,26 +40,26 @@ class Coverage:
     turned_deg: dict[str, float]
 
     def missing(self, *, poses: int = POSES, turns: bool = False) -> list[str]:
-        """What is still to be done, each as a few words, the simplest first.
+        """What is still to be done, each as a request to a person, the simplest first.
 
         Args:
             poses: how many there are to be.
             turns: whether the gyroscope is to be calibrated too.
         """
-        wanted = [f"{face}" for face, count in self.faces.items() if not count]
+        wanted = [f"put the board down with {face}" for face, count in self.faces.items() if not count]
         wanted += [
-            f"tilted between {a} and {b} ({count} of {TILTED_POSES})"
+            f"lean the board so that {a} and {b} are both halfway up or down ({count} of {TILTED_POSES})"
             for (a, b), count in self.tilted.items()
             if count < TILTED_POSES
         ]
         if turns:
             wanted += [
-                f"turned about {axis} while it lies flat ({degrees:.0f} of {TURNED_DEG:.0f} deg)"
+                f"turn the board about {axis} while {axis} lies flat ({degrees:.0f} of {TURNED_DEG:.0f} deg)"
                 for axis, degrees in self.turned_deg.items()
                 if degrees < TURNED_DEG
             ]
         if self.poses < poses and not wanted:
-            wanted.append(f"{poses - self.poses} more in any new direction")
+            wanted.append(f"put the board down in any new direction ({self.poses} of {poses} poses)")
         return wanted
 
 

@@ -121,7 +121,7 @@ class PoseFinder:
 
     Attributes:
         poses: those that have ended, in order.
-        turns: between them.
+        turns: between them; the last may lead to the pose that goes on now.
         complaints: what was wrong with the data, for a human, in order.
         is_moving: whether the newest window was not still.
     """
@@ -153,6 +153,7 @@ class PoseFinder:
         self._turn: list[_Window] = []
         self._flaw = ""
         self._follows = False
+        self._is_turned = False  # the turn before the pose that goes on now is in `turns`
 
     @property
     def held_s(self) -> float:
@@ -245,6 +246,7 @@ class PoseFinder:
             # some room is left for a sensor so quiet or so coarse that it repeats a value
             self._still_below = np.clip(QUIET_FACTOR * noise, LARGEST_STILL / 50, self._still_below)
         if self.is_held:  # a pose by now, so what is inside it is no part of a turn
+            self._end_turn()
             for inner in self._run.windows[-3:-1]:
                 inner.values = inner.values[:, :0]
         if self._run.seconds >= self._longest_s:
@@ -272,13 +274,18 @@ class PoseFinder:
                 self.complaints.append(f"moved after {run.seconds:.1f} s: {self._hold_s:g} s of rest are needed")
             self._lengthen_turn(*run.windows)
             return
-        if self.poses:
-            self._lengthen_turn(run.windows[0])
+        self.poses.append(_pose(run.windows[1:-1], self._follows))
+        self._turn, self._flaw, self._follows, self._is_turned = [run.windows[-1]], "", False, False
+
+    def _end_turn(self) -> None:
+        """The board has come to rest: what was between the last pose and this one is a turn."""
+        if self.poses and not self._is_turned:
+            self._lengthen_turn(self._run.windows[0])
             time_s = np.concatenate([window.time_s for window in self._turn]) if self._turn else np.zeros(0)
             rates = [window.values[3:] for window in self._turn] or [np.zeros((3, 0))]
             self.turns.append(Turn(len(self.poses) - 1, time_s, np.concatenate(rates, axis=1), self._flaw))
-        self.poses.append(_pose(run.windows[1:-1], self._follows))
-        self._turn, self._flaw, self._follows = [run.windows[-1]], "", False
+            self._turn = []
+        self._is_turned = True
 
 
 def _pose(windows: list[_Window], follows: bool) -> Pose:

@@ -45,10 +45,12 @@ class Store:
         self.folder = default_folder() if folder is None else folder
         self._by_stream: dict[tuple[str, str], list[Calibration]] = {}  # oldest first
         self._complaints: dict[Path, str] = {}
+        self._seen: frozenset[tuple[str, int, int]] = frozenset()
         self.reload()
 
     def reload(self) -> None:
         """Read the folder again. A file that cannot be used is one warning, said again only when it is another one."""
+        self._seen = self._signature()
         found: dict[str, Calibration] = {}
         complaints: dict[Path, str] = {}
         for path in self._files():
@@ -65,6 +67,18 @@ class Store:
             if self._complaints.get(path) != why:
                 _log.warning("calibration not used: %s", why)
         self._complaints = complaints
+
+    def has_changed(self) -> bool:
+        """Whether a file came, went or changed since :meth:`reload`."""
+        return self._signature() != self._seen
+
+    def _signature(self) -> frozenset[tuple[str, int, int]]:
+        try:
+            with os.scandir(self.folder) as entries:
+                stats = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(".toml")]
+        except OSError:
+            return frozenset()
+        return frozenset((name, stat.st_mtime_ns, stat.st_ino) for name, stat in stats)
 
     def _files(self) -> Sequence[Path]:
         try:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from telemetry_bridge.cli import options
+from telemetry_bridge.errors import CalibrationError
 
 if TYPE_CHECKING:
     from telemetry_bridge.calibrate.outcome import Guide
     from telemetry_bridge.calibration import Calibration
-    from telemetry_bridge.calibration.recording import Origin
+    from telemetry_bridge.calibration.recording import Origin, Source
+    from telemetry_bridge.config import Config
 
 EPILOG = """\
 what:
@@ -63,7 +66,7 @@ def add_parser(commands: options.Commands) -> None:
     own = argparse.ArgumentParser(add_help=False)
     own.add_argument("what", choices=("accel", "gyro", "temperature", "noise"), help="see 'what' below")
     own.add_argument("--csv", type=Path, metavar="FILE", help="compute from recorded nominal samples, not from a board")
-    own.add_argument("--device", metavar="ID", default="", help="id of the board (default: the only one)")
+    own.add_argument("--device", metavar="ID", default="", help="id of the board, or its start (default: the only one)")
     own.add_argument("--stream", metavar="NAME", default="", help="stream of the sensor (default: imu)")
     own.add_argument("--sensor", metavar="PART", default="", help="part, where a file does not say it")
     own.add_argument("--dry-run", action="store_true", help="report, but keep nothing")
@@ -76,7 +79,7 @@ def add_parser(commands: options.Commands) -> None:
         "--latitude", type=_between(-90, 90), metavar="DEG", help="accel, gyro: for local gravity (else 9.80665 m/s^2)"
     )
     own.add_argument("--height", type=_between(-500, 9000), default=0.0, metavar="M", help="above the sea, with that")
-    parents = own, options.common()
+    parents = own, options.source(required=False, several=True), options.running(), options.common()
     options.add(commands, "calibrate", text, *parents, epilog=EPILOG).set_defaults(run=run)
 
 
@@ -86,21 +89,44 @@ def run(args: argparse.Namespace) -> int:
 
     from telemetry_bridge.calibrate.session import Task, calibrate
     from telemetry_bridge.calibration import Store
-    from telemetry_bridge.calibration.recording import read_csv
 
     config = options.configured(args)
     folder = config.calibration.folder
     store = Store(None if folder is None else Path(folder))
-    overrides = {"device": args.device, "stream": args.stream, "sensor": args.sensor}
-    source = read_csv(args.csv, overrides)
     figure = args.plot or (Path("allan-deviation.svg") if args.what == "noise" else None)
-    task = Task(lambda base: _guide(args, source.origin, base), save=not args.dry_run, figure=figure)
+    progress, report = Console(stderr=True, highlight=False), Console(highlight=False)
     try:
-        calibrate(task, source, store, Console(stderr=True, highlight=False), Console(highlight=False))
+        with _source(args, config) as source:
+            task = Task(functools.partial(_guide, args, source.origin), save=not args.dry_run, figure=figure)
+            calibrate(task, source, store, progress, report)
     except KeyboardInterrupt:
         print("\ntelemetry-bridge: stopped: nothing was kept", file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def _source(args: argparse.Namespace, config: Config) -> Iterator[Source]:
+    """Where the samples come from: a file, a port, or the bridge that runs."""
+    from telemetry_bridge.calibration.recording import read_csv
+
+    stream = args.stream or "imu"
+    if args.csv is not None:
+        yield read_csv(args.csv, {"device": args.device, "stream": args.stream, "sensor": args.sensor})
+        return
+    from telemetry_bridge.calibrate.live import BridgeSource, PortSource
+    from telemetry_bridge.client import RunningBridge
+
+    if args.port:
+        with PortSource(config, args.device, stream) as source:
+            yield source
+        return
+    where = options.where(args)
+    bridge = RunningBridge.find(where)
+    if bridge is None:
+        raise CalibrationError(f"no bridge serves {where.url}; --port or --csv say where else the samples come from")
+    with bridge:
+        yield BridgeSource(bridge, args.device, stream)
 
 
 def _guide(args: argparse.Namespace, origin: Origin, base: Calibration | None) -> Guide:

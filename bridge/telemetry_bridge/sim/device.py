@@ -17,7 +17,7 @@ import numpy as np
 from telemetry_bridge.errors import LinkError, LinkLost
 from telemetry_bridge.sim.commands import BAUD_MAX, Commands
 from telemetry_bridge.sim.line import Line
-from telemetry_bridge.sim.sensors import NEVER_NS, Settings, Stream, sensors
+from telemetry_bridge.sim.sensors import MOTIONS, NEVER_NS, Settings, Stream, sensors
 from telemetry_protocol import FINGERPRINT, PROTOCOL, Counters, Decoder, Frame, Message, messages
 
 BAUD: Final = 921_600
@@ -39,6 +39,8 @@ class SimulatedDevice:
         drift_ppm: float = 0.0,
         odr_ppm: float = 0.0,
         baud: int = BAUD,
+        motion: str = "hand",
+        errors: int = 0,
     ) -> None:
         """A board that has not been powered yet.
 
@@ -46,9 +48,11 @@ class SimulatedDevice:
             rate_hz: nominal rate of the IMU.
             drift_ppm: how much faster the board's clock runs than the host's.
             odr_ppm: how much faster the sensors run than they say, by the board's clock.
+            motion: how it moves: ``hand``, ``poses`` (as for a calibration), ``rest``.
+            errors: which imperfect specimen of an IMU it has; 0: a perfect one.
         """
         self.seed = seed
-        self._rate_hz = rate_hz
+        self._sensors = sensors(seed, rate_hz, motion, errors)
         self._speed = 1.0 + drift_ppm * 1e-6
         self._odr_ppm = odr_ppm
         self.line = Line(baud)
@@ -70,22 +74,28 @@ class SimulatedDevice:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> Self:
-        """A board as ``sim:?rate=1000&seed=1&drift=20&odr=0&baud=921600`` describes it.
+        """A board as ``sim:?rate=1000&seed=1&drift=20&odr=0&baud=921600&motion=hand&errors=0`` describes it.
 
         Raises:
             LinkError: a parameter is unknown or out of range. One line.
         """
-        values = {"rate": 1000.0, "seed": 1.0, "drift": 0.0, "odr": 0.0, "baud": float(BAUD)}
+        values = {"rate": 1000.0, "seed": 1.0, "drift": 0.0, "odr": 0.0, "baud": float(BAUD), "errors": 0.0}
         limits = {
             "rate": (1.0, 8000.0),
             "seed": (0.0, float(_U32)),
             "drift": (-10_000.0, 10_000.0),
             "odr": (-50_000.0, 50_000.0),
             "baud": (9600.0, float(BAUD_MAX)),
+            "errors": (0.0, float(_U32)),
         }
+        motion = parameters.get("motion", "hand")
+        if motion not in MOTIONS:
+            raise LinkError(f"sim: motion={motion}: there are {', '.join(MOTIONS)}")
         for name, text in parameters.items():
+            if name == "motion":
+                continue
             if name not in values:
-                raise LinkError(f"sim: unknown parameter {name!r}; known: {', '.join(values)}")
+                raise LinkError(f"sim: unknown parameter {name!r}; known: {', '.join(values)}, motion")
             low, high = limits[name]
             try:
                 values[name] = float(text)
@@ -99,6 +109,8 @@ class SimulatedDevice:
             drift_ppm=values["drift"],
             odr_ppm=values["odr"],
             baud=int(values["baud"]),
+            motion=motion,
+            errors=int(values["errors"]),
         )
 
     # ----------------------------------------------------------- byte source
@@ -212,7 +224,7 @@ class SimulatedDevice:
                 odr_ppm=self._odr_ppm,
                 rng=np.random.default_rng((self.seed, self.boots, number)),
             )
-            for number, sensor in enumerate(sensors(self.seed, self._rate_hz))
+            for number, sensor in enumerate(self._sensors)
         ]
         if not silent:
             self.describe(now_ns)

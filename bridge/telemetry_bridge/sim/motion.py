@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,13 @@ _SWAY: Final = (
     ((0.05, 0.37), (0.007, 2.3)),
     ((0.03, 0.47), (0.006, 2.7)),
 )
+
+
+class Motion(Protocol):
+    """A motion is a function of time."""
+
+    def at(self, time_s: Array) -> Array:
+        """What an ideal sensor feels: see :meth:`HandMotion.at`."""
 
 
 class HandMotion:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from telemetry_bridge.sim.motion import GRAVITY, Array, HandMotion
+from telemetry_bridge.sim.motion import GRAVITY, Array, HandMotion, Motion
+from telemetry_bridge.sim.poses import Errors, Poses, Rest
 from telemetry_protocol import messages, stream_gen
 
 BATCH_BYTES: Final = 480
@@ -105,9 +106,19 @@ class Sensor:
         return np.ascontiguousarray(counts.T, "<i2").tobytes()
 
 
-def sensors(seed: int, imu_hz: float) -> tuple[Sensor, ...]:
-    """The board's sensors, by stream number."""
-    motion = HandMotion(seed)
+MOTIONS: Final[Mapping[str, Callable[[int], Motion]]] = {"hand": HandMotion, "poses": Poses, "rest": lambda _: Rest()}
+"""How the board moves, by name, given a seed."""
+
+
+def sensors(seed: int, imu_hz: float, motion: str = "hand", errors: int = 0) -> tuple[Sensor, ...]:
+    """The board's sensors, by stream number.
+
+    Args:
+        motion: one of :data:`MOTIONS`.
+        errors: which specimen of the IMU; 0: a perfect one.
+    """
+    felt = MOTIONS[motion](seed).at
+    specimen = Errors.draw(errors)
     accel = tuple(_f32(g * GRAVITY) for g in (2, 4, 8, 16))
     gyro = tuple(_f32(math.radians(dps)) for dps in (250, 500, 1000, 2000))
     return (
@@ -121,7 +132,7 @@ def sensors(seed: int, imu_hz: float) -> tuple[Sensor, ...]:
                 *(_field(f"accel_{axis}", "m/s^2", ACCEL_SCALE, 4 * GRAVITY) for axis in "xyz"),
                 *(_field(f"gyro_{axis}", "rad/s", GYRO_SCALE, math.radians(500)) for axis in "xyz"),
             ),
-            measure=motion.at,
+            measure=(lambda time_s: specimen.spoil(felt(time_s))) if errors else felt,
             noise=(0.02,) * 3 + (0.001,) * 3,
             ranges=(accel,) * 3 + (gyro,) * 3,
             self_test_limit=IMU_SELF_TEST_PERCENT,

@@ -1,0 +1,238 @@
+"""Samples of a board that is there: through a bridge in this process, or through one that runs already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+import numpy as np
+
+from telemetry_bridge.app import Bridge
+from telemetry_bridge.calibration.recording import Array, Chunk, Origin
+from telemetry_bridge.client import RunningBridge
+from telemetry_bridge.config import Config, DerivedConfig
+from telemetry_bridge.errors import BridgeError, CalibrationError
+from telemetry_bridge.events import Batch, DeviceChanged, DeviceInfo, Event, FieldInfo
+
+APPEARS_S: Final = 15.0
+"""How long a board may take to be found and to describe itself."""
+SETTLE_S: Final = 1.0
+"""Further boards that are there show within this time."""
+SILENCE_S: Final = 10.0
+_WAITING: Final = 4096
+"""Batches that may wait for the session; it takes microseconds for each, the fits come after the last."""
+
+_Item: TypeAlias = Event | BaseException
+
+
+class Pieces:
+    """Makes chunks of a stream's batches, with the temperature of the sensor's own thermometer beside them."""
+
+    def __init__(self) -> None:
+        self._origin_ns: int | None = None
+        self._temperature_c = float("nan")
+
+    def warm(self, temperature_c: float) -> None:
+        """The sensor has this temperature from now on."""
+        self._temperature_c = temperature_c
+
+    def chunk(self, time_ns: int, period_ns: int, values: Array) -> Chunk:
+        """A batch: time of its first sample, shape of ``values`` ``(fields, n)``."""
+        if self._origin_ns is None:
+            self._origin_ns = time_ns
+        count = values.shape[1]
+        time_s = ((time_ns - self._origin_ns) + period_ns * np.arange(count)) / 1e9
+        return Chunk(time_s, values, np.full(count, self._temperature_c))
+
+
+def thermometer_of(stream: str) -> str:
+    """Name of the stream with the temperature of a stream's sensor."""
+    return f"{stream}_temp"
+
+
+# ---------------------------------------------------------- in this process
+
+
+class PortSource:
+    """A board at a port that this program opens; a context manager.
+
+    The bridge runs in a thread of its own, so that Ctrl-C finds the session in the main one.
+    """
+
+    is_live = True
+
+    def __init__(self, config: Config, device: str, stream: str) -> None:
+        """Prepare.
+
+        Args:
+            config: with the lines to open.
+            device: id, or the start of one; empty: the only one that is there.
+        """
+        self._config = msgspec.structs.replace(config, derived=DerivedConfig(streams=()))
+        self._device, self._stream = device, stream
+        self._items: queue.Queue[_Item] = queue.Queue(_WAITING)
+        self._thread = threading.Thread(target=self._run, name="bridge", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._info: DeviceInfo | None = None
+
+    def __enter__(self) -> PortSource:
+        """Open the port and wait for the board.
+
+        Raises:
+            BridgeError: it cannot be opened, or no board or more than one is there.
+        """
+        self._thread.start()
+        try:
+            self._info = self._find()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    @property
+    def origin(self) -> Origin:
+        """What the samples are of."""
+        assert self._info is not None
+        stream = next(stream for stream in self._info.streams if stream.name == self._stream)
+        return Origin(self._info.id, stream.name, stream.sensor, stream.fields)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The samples as they come.
+
+        Raises:
+            BridgeError: the board went away.
+        """
+        device = self.origin.device
+        pieces = Pieces()
+        last_s = time.monotonic()
+        while True:
+            try:
+                item = self._items.get(timeout=0.5)
+            except queue.Empty:
+                item = None
+            if isinstance(item, BaseException):
+                raise item
+            if isinstance(item, Batch) and item.device == device:
+                nominal = item.values if item.nominal is None else item.nominal
+                if item.stream == self._stream:
+                    last_s = time.monotonic()
+                    yield pieces.chunk(item.time_ns, item.period_ns, nominal.astype(np.float64))
+                elif item.stream == thermometer_of(self._stream):
+                    pieces.warm(float(nominal[0, -1]))
+            if time.monotonic() - last_s > SILENCE_S:
+                raise CalibrationError(f"no samples of {self._stream} for {SILENCE_S:.0f} s")
+
+    # ---------------------------------------------------------------- thread
+
+    def handle(self, event: Event) -> None:
+        """Take an event of the hub."""
+        if isinstance(event, Batch | DeviceChanged):
+            self._items.put_nowait(event)  # when full the hub counts it; what is missing shows as a hole in time
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BridgeError as error:
+            self._items.put(error)
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with Bridge(self._config, serve=False) as bridge:
+            bridge.hub.attach(self)
+            failed = asyncio.create_task(bridge.wait_failed())
+            stopped = asyncio.create_task(self._stop.wait())
+            try:
+                done, _ = await asyncio.wait({failed, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                failed.cancel()
+                stopped.cancel()
+
+    def _end(self) -> None:
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(5.0)
+
+    def _find(self) -> DeviceInfo:
+        """The device, once it is online and has the stream."""
+        known: dict[str, DeviceInfo] = {}
+        end_s = time.monotonic() + APPEARS_S
+        while (left_s := end_s - time.monotonic()) > 0:
+            try:
+                item = self._items.get(timeout=min(left_s, 0.5))
+            except queue.Empty:
+                continue
+            if isinstance(item, BaseException):
+                raise item
+            if isinstance(item, DeviceChanged):
+                device = item.device
+                fits = device.state == "online" and device.id.startswith(self._device)
+                if fits and self._stream in {stream.name for stream in device.streams}:
+                    if device.id not in known and not known:
+                        end_s = min(end_s, time.monotonic() + SETTLE_S)
+                    known[device.id] = device
+        if len(known) > 1:
+            raise CalibrationError(f"there is more than one board, say which (--device): {', '.join(known)}")
+        if not known:
+            wanted = f" {self._device}" if self._device else ""
+            raise CalibrationError(f"no board{wanted} with a stream {self._stream} showed within {APPEARS_S:.0f} s")
+        return next(iter(known.values()))
+
+
+# --------------------------------------------------------- a running bridge
+
+
+class BridgeSource:
+    """A board of a bridge that runs already."""
+
+    is_live = True
+
+    def __init__(self, bridge: RunningBridge, device: str, stream: str) -> None:
+        """Find the board.
+
+        Raises:
+            BridgeError: there is none, or more than one.
+        """
+        self._bridge, self._stream = bridge, stream
+        online = [info for info in bridge.online() if info["id"].startswith(device)]
+        fitting = [info for info in online if stream in {one["name"] for one in info["streams"]}]
+        if len(fitting) != 1:
+            names = ", ".join(info["id"] for info in fitting or online) or "none"
+            wanted = f"one board with a stream {stream}" if not fitting else "one board; say which (--device)"
+            raise CalibrationError(f"the bridge has to have {wanted}; it has: {names}")
+        self._info: Mapping[str, Any] = fitting[0]
+
+    @property
+    def origin(self) -> Origin:
+        """What the samples are of."""
+        stream = next(one for one in self._info["streams"] if one["name"] == self._stream)
+        fields = tuple(FieldInfo(field["name"], field["unit"], field["full_scale"]) for field in stream["fields"])
+        return Origin(self._info["id"], self._stream, stream["sensor"], fields)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The samples as they come.
+
+        Raises:
+            BridgeError: the bridge went away, or no samples come.
+        """
+        pieces = Pieces()
+        thermometer = thermometer_of(self._stream)
+        known = {one["name"] for one in self._info["streams"]}
+        wanted = [self._stream, *([thermometer] if thermometer in known else [])]
+        for samples in self._bridge.samples(self._info["id"], wanted, calibrated=False):
+            if samples.stream == thermometer:
+                pieces.warm(float(samples.values[0, -1]))
+            else:
+                yield pieces.chunk(samples.time_ns, samples.period_ns, samples.values.astype(np.float64))
