@@ -46,11 +46,11 @@ class Board:
 
 
 @contextlib.contextmanager
-def virtual_board(folder: Path, name: str = "nucleo_f411re", motion: str = "hand") -> Iterator[Board]:
+def virtual_board(folder: Path, name: str = "nucleo_f411re", motion: str = "hand", unit: int = 0) -> Iterator[Board]:
     """Run the real firmware, its UART on a pseudo-terminal."""
     port = folder / "uart"
     where = ["--board", name, "--pty", "--link", str(port)]
-    how = ["--control", "stdin", "--motion", motion, "--seed", "1"]
+    how = ["--control", "stdin", "--motion", motion, "--seed", str(unit + 1), "--unit", str(unit)]
     process = subprocess.Popen(
         [sys.executable, "-m", "virtual_board", str(elf_path(name)), *where, *how],
         env={**os.environ, "PYTHONPATH": str(TOOLS)},
