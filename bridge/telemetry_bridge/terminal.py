@@ -20,6 +20,7 @@ from telemetry_bridge.hub import Hub
 
 REFRESH_S = 0.25
 RATE_WINDOW_S = 2.0
+_NOBODY = Text("waiting for a board …", style="dim")
 PLAIN_INTERVAL_S = 10.0  # between status lines where the output is no terminal
 
 
@@ -213,7 +214,7 @@ class StatusLine(Display):
         lines: list[RenderableType] = [
             Text.assemble(("page ", "dim"), (self._url, "bold cyan"), ("   Ctrl-C ends", "dim"))
         ]
-        lines += [_device_line(self.tally, device, now) for device in self.tally.devices.values()]
+        lines += [_device_line(self.tally, device, now) for device in self.tally.devices.values()] or [_NOBODY]
         return Group(*lines)
 
 
@@ -232,7 +233,7 @@ class LiveValues(Display):
             parts.append(_device_line(self.tally, device, now))
             parts.append(self._values(device, now))
             parts.append(self._link(device))
-        return Group(*parts or [Text("waiting for a board …", style="dim")])
+        return Group(*parts or [_NOBODY])
 
     def _values(self, device: DeviceInfo, now: float) -> Table:
         table = Table(box=None, padding=(0, 1), header_style="dim")
