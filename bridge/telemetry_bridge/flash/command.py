@@ -25,6 +25,9 @@ from telemetry_bridge.link.serial_port import open_8e1
 
 BOOT0 = "hold BOOT0 high, press and release reset (NRST), and run this again"
 _GREETING_S = 5.0
+_TRIES = 2
+"""A board that a host has left at another rate is at its default again 5 s later (SPEC.md, "Commands"). Asking its
+firmware and then its bootloader takes longer than that: the second time it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,17 @@ def flash(wish: Wish, console: Console) -> None:
     load_library()
     image = load(wish.image)
     with _released(wish, console) as port:
-        was = _into_bootloader(port, image, wish)
-        if was is not None:
-            console.print(f"{port}: {was.board}, firmware {was.firmware} ({was.revision})")
-        _program(port, image, wish, console, silent=was is None)
+        for tries_left in reversed(range(_TRIES)):
+            was = _into_bootloader(port, image, wish)
+            if was is not None:
+                console.print(f"{port}: {was.board}, firmware {was.firmware} ({was.revision})")
+            try:
+                _program(port, image, wish, console, silent=was is None)
+                break
+            except _Unanswered:
+                if was is not None or not tries_left:
+                    raise
+                console.print(f"{port}: no answer yet; asking again, for the board may have been at another rate")
         now = asyncio.run(_greet(port))
         console.print(f"{port}: {now.board} runs firmware {now.firmware} ({now.revision})")
 
@@ -122,6 +132,10 @@ def _into_bootloader(port: str, image: Image, wish: Wish) -> DeviceInfo | None:
         return None
 
 
+class _Unanswered(FlashError):
+    """No bootloader is there; nothing was changed."""
+
+
 class _Silent(Exception):
     """The port is there, but nobody says HELLO."""
 
@@ -183,7 +197,7 @@ def _program(port: str, image: Image, wish: Wish, console: Console, *, silent: b
             rom = Rom(serial_port)
         except FlashError as error:
             who = "neither the firmware nor the bootloader answers" if silent else str(error)
-            raise FlashError(f"{port}: {who}: {BOOT0}; then check that TX and RX are wired to PA9 and PA10") from None
+            raise _Unanswered(f"{port}: {who}: {BOOT0}; then check that TX and RX are wired to PA9 and PA10") from None
         if not wish.force and rom.device_id != image.header.device_id:
             raise FlashError(f"{wish.image} is for {image.header.chip}; at {port} is {rom.chip}: nothing was changed")
         present = rom.read_header() if silent else None
