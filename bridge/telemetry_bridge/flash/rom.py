@@ -25,6 +25,9 @@ _SYNCHRONISE, _ACK, _NACK = b"\x7f", b"\x79", b"\x1f"
 _LONGEST_EXCHANGE = 264
 """Bytes: number, 256 bytes of data and a checksum, and some more."""
 
+_DRAINS = 4
+"""Blocks of left-over answers; the ROM has fewer than the longest exchange has bytes."""
+
 Progress = Callable[[str, int, int], None]
 """What is being done, how far it is, of how much."""
 
@@ -106,8 +109,9 @@ class Rom:
 
     def _drain(self) -> None:
         self._port.timeout = 0.1
-        while self._port.read(BLOCK):
-            pass
+        for _ in range(_DRAINS):  # firmware that streams would never pause
+            if not self._port.read(BLOCK):
+                break
         self._port.timeout = KNOCK_S
 
     @property
