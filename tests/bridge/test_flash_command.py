@@ -17,6 +17,7 @@ from rich.console import Console
 
 from elves import elf_path
 from telemetry_bridge import line
+from telemetry_bridge.client import Where
 from telemetry_bridge.errors import FlashError
 from telemetry_bridge.flash import Wish, flash, rom
 from telemetry_bridge.sim import SimulatedDevice
@@ -81,7 +82,7 @@ def deaf(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 def said(board: Deaf) -> str:
     """Why it does not flash."""
     with pytest.raises(FlashError) as refused:
-        flash(Wish(board.path, Path(elf_path(BOARD)), force=True, http_port=1), Console(quiet=True))
+        flash(Wish(board.path, Path(elf_path(BOARD)), force=True, bridge=Where(1)), Console(quiet=True))
     return str(refused.value)
 
 
