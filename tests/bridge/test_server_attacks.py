@@ -153,7 +153,11 @@ async def test_a_ticket_of_a_viewer_makes_no_operator(tmp_path: Path) -> None:
         ("mark", {"text": "here"}),
     ],
 )
-def test_a_viewer_cannot_command(op: str, more: dict[str, object], tmp_path: Path) -> None:
+def test_a_viewer_cannot_command(
+    op: str, more: dict[str, object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
     @in_loop
     async def run() -> None:
         async with site(tmp_path) as at:
@@ -172,6 +176,9 @@ def test_a_viewer_cannot_command(op: str, more: dict[str, object], tmp_path: Pat
                 assert (at.commands == []) != (allowed and op == "command")
 
     run()
+    request = f"{op.capitalize()}(id=9"
+    assert f"wall (viewer) was refused: {request}" in caplog.text
+    assert f"ada: {request}" in caplog.text
 
 
 @in_loop
@@ -307,7 +314,7 @@ async def test_no_get_changes_anything(tmp_path: Path) -> None:
 
 @in_loop
 async def test_a_request_that_trickles_in_is_told_that_it_took_too_long(tmp_path: Path) -> None:
-    async with site(tmp_path, Limits(open_s=0.2)) as at, await RawClient().connect(at.server) as raw:
+    async with site(tmp_path, Limits(open_s=1.0)) as at, await RawClient().connect(at.server) as raw:
         await raw.send(b"GET / HTTP/1.1\r\nX-a: ")
         head = await raw.head()  # nothing ever ends that header
         assert head.startswith("HTTP/1.1 408 ")

@@ -181,7 +181,7 @@ async def test_half_open_connections_are_cut_and_disturb_nobody() -> None:
     hub = Hub()
     hub.publish(DeviceChanged(device_info()))
     hub.publish(epoch_started())
-    async with Server(hub, ServerConfig(port=0), Limits(open_s=0.05)) as server, await join(server) as client:
+    async with Server(hub, ServerConfig(port=0), Limits(open_s=0.5)) as server, await join(server) as client:
         await client.ask(op="subscribe", id=1, device="dev-a", stream="imu")
         async with await RawClient().connect(server) as silent, await RawClient().connect(server) as partial:
             await partial.send(b"GET /ws HTTP/1.1\r\nHost: 127")

@@ -191,7 +191,7 @@ def test_old_tls_and_plain_http_get_nothing(certificate: Path, tmp_path: Path) -
 
 @in_loop
 async def _handshake_flood(certificate: Path, tmp_path: Path) -> None:
-    limits = Limits(pending=8, pending_per_address=4, open_s=0.5)
+    limits = Limits(pending=8, pending_per_address=4, open_s=2.0)
     async with Server(Hub(), tls_config(certificate, tmp_path), limits) as server:
         floods = [await RawClient().connect(server, "127.0.0.66") for _ in range(12)]
         ends = await asyncio.gather(*(raw.read_to_end() for raw in floods[4:]))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias
 
 from telemetry_bridge.server.requests import RequestError
 from telemetry_bridge.server.wire_format import RequestId
+
+_log = logging.getLogger(__name__)
 
 Role: TypeAlias = Literal["viewer", "operator"]
 
@@ -46,11 +49,13 @@ class Asked(Protocol):
 
 
 def require_operator(client: Asking, request: Asked) -> None:
-    """Whatever changes something passes here first.
+    """Whatever changes something passes here first, and is in the log with the name of who asked.
 
     Raises:
         RequestError: ``forbidden`` unless the client is an operator.
     """
     if client.identity.role != "operator":
         what = type(request).__name__.lower()
+        _log.warning("%s (%s) was refused: %.200r", client.identity.name, client.identity.role, request)
         raise RequestError("forbidden", f"{what} needs the role operator; your token is a viewer's", request.id)
+    _log.info("%s: %.200r", client.identity.name, request)

@@ -201,8 +201,8 @@ class Server:
         return tls.TlsHandshake(self._admission, connection, self._tls, self._limits.open_s)
 
     def _watch_tokens(self) -> None:
-        self.refresh_tokens()
         self._token_watch = asyncio.get_running_loop().call_later(_TOKENS_LOOKED_AT_S, self._watch_tokens)
+        self.refresh_tokens()
 
     def refresh_tokens(self) -> None:
         """Read the file of tokens again if it has changed; who is here with one that is gone has to leave."""
