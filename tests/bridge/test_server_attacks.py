@@ -108,8 +108,9 @@ async def test_without_a_token_nothing_is_told_but_that_a_token_is_wanted(tmp_pa
         error = await refused(at.server)
         assert error.response.status_code == 401
         assert error.response.headers["WWW-Authenticate"] == 'Bearer realm="telemetry-bridge"'
-        status, headers, _ = await http_get(at.server, "/ticket")
-        assert (status, headers["www-authenticate"]) == (401, 'Bearer realm="telemetry-bridge"')
+        for path in ("/ticket", "/metrics"):
+            status, headers, _ = await http_get(at.server, path)
+            assert (status, headers["www-authenticate"]) == (401, 'Bearer realm="telemetry-bridge"')
         status, _, body = await http_get(at.server, "/healthz")
         assert (status, json.loads(body)) == (200, {"status": "ok"})
         status, _, body = await http_get(at.server, "/healthz", more=f"Authorization: Bearer {WATCHER}\r\n")
