@@ -242,6 +242,10 @@ static void level_read(struct imu *imu)
         return;
     }
     if (frames == IMU_OVERRUN) {
+        /* What an LSM6DSO still holds, its newest 256 samples, is thrown away with the rest. While its FIFO
+         * is full each new sample overwrites the oldest, which is the one being read: over I2C that takes
+         * half a period. Its two words are then of two samples, or a word has the tag of one and data of
+         * another, which no check sees. */
         slip(imu, SENSOR_LOST_FIFO);
     } else if (imu->phase == IMU_RUNNING && imu->chip->edge_each_sample) {
         check_label(imu, frames);
