@@ -23,7 +23,7 @@ from telemetry_bridge.events import (
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server.accounts import Accounts
 from telemetry_bridge.server.catch_up import CatchUp
-from telemetry_bridge.server.channels import NOTHING, Channel, Output, Shape, make_channel
+from telemetry_bridge.server.channels import Channel, Output, Shape, make_channel
 from telemetry_bridge.server.requests import JSON_STREAMS, History, RequestError, Since, Subscribe
 from telemetry_bridge.server.ring import RecentStreams, StreamEvent
 from telemetry_bridge.server.subscriber_queue import Feed
@@ -319,12 +319,13 @@ class Router:
         return tuple(self._channels.get((event.device, event.stream), {}).values())
 
     def _deliver(self, channel: Channel, output: Output) -> None:
-        if output is NOTHING:
-            return
-        for subscription in tuple(channel.subscriptions):
-            subscription.feed.skipped += output.skipped
-            if output.parts:
-                subscription.owner.deliver(subscription.feed, output.parts)
+        parts, skipped = output
+        if skipped:
+            for subscription in channel.subscriptions:
+                subscription.feed.skipped += skipped
+        if parts:
+            for subscription in tuple(channel.subscriptions):
+                subscription.owner.deliver(subscription.feed, parts)
 
     def _gap(self, gap: Gap) -> None:
         for channel in self._channels_of(gap):
