@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from firmware.host_board import HostBoard
-from telemetry_protocol import messages
+from telemetry_protocol import SampleLayout, messages
 from virtual_board.motion import STANDARD_GRAVITY, Feeling
 
 IMU, IMU_TEMP = 0, 1
@@ -39,6 +39,14 @@ def descriptor(board: HostBoard, stream: int) -> messages.Stream:
     """The latest of a stream."""
     found = [m for m in board.received if isinstance(m, messages.Stream) and m.stream_gen & 31 == stream]
     return found[-1]
+
+
+def assert_constant_in_si(board: HostBoard, *, temperature_lsb: float) -> None:
+    """The first samples are what :class:`Constant` lets feel, to the resolution at +-4 g and +-500 deg/s."""
+    values = SampleLayout(descriptor(board, IMU)).si(board.samples(IMU)[0].data)
+    np.testing.assert_allclose(values[:, 0], [9.0, -4.5, 1.25, 0.5, -1.5, 3.0], atol=0.0007)
+    temperature = SampleLayout(descriptor(board, IMU_TEMP)).si(board.samples(IMU_TEMP)[0].data)
+    np.testing.assert_allclose(temperature[0, 0], 31.25, atol=temperature_lsb)
 
 
 def ticks(board: HostBoard, stream: int) -> list[int]:

@@ -17,13 +17,13 @@ from firmware.imu_checks import (
     STREAMING,
     Constant,
     Ramp,
+    assert_constant_in_si,
     assert_holes_are,
     assert_times_are_edges,
     descriptor,
     raw,
     ticks,
 )
-from telemetry_protocol import SampleLayout
 
 MPUS = ("mpu6050", "mpu6500")
 
@@ -51,10 +51,7 @@ def test_the_sensor_is_configured_as_its_descriptor_says(make_board: Callable[..
 def test_known_motion_comes_out_in_si_units(make_board: Callable[..., HostBoard], part: str, address: int) -> None:
     board = make_board(part=part, address=address, motion=Constant())
     board.run(0.6)
-    values = SampleLayout(descriptor(board, IMU)).si(board.samples(IMU)[0].data)
-    np.testing.assert_allclose(values[:, 0], [9.0, -4.5, 1.25, 0.5, -1.5, 3.0], atol=0.0007)
-    temperature = SampleLayout(descriptor(board, IMU_TEMP)).si(board.samples(IMU_TEMP)[0].data)
-    np.testing.assert_allclose(temperature[0, 0], 31.25, atol=1 / 330)
+    assert_constant_in_si(board, temperature_lsb=1 / 330)
 
 
 def test_no_device_is_said_once_and_asked_for_about_once_a_second(make_board: Callable[..., HostBoard]) -> None:
