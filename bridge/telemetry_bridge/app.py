@@ -121,7 +121,7 @@ class Bridge:
             self._failures[line] = error
             if self._finder is None and all(one in self._failures and not one.was_online for one in self._lines):
                 raise LinkError("; ".join(dict.fromkeys(map(str, self._failures.values())))) from None
-            _log.warning("%s; it is tried again and again", error)
+            _log.warning("%s; it is tried again and again", error, extra={"link": line.uri})
             failed.set()
             await line.run(patient=True)
 

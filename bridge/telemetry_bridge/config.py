@@ -278,6 +278,16 @@ def path_kind(item: msgspec.structs.FieldInfo) -> str:
     return ""
 
 
+def paths(section: Section, where: str = "") -> Iterator[tuple[str, str, str]]:
+    """Every path that is configured: its key, ``file`` or ``folder``, and the path."""
+    for item in msgspec.structs.fields(section):
+        value = getattr(section, item.name)
+        if isinstance(value, Section):
+            yield from paths(value, f"{where}{item.encode_name}.")
+        elif isinstance(value, str) and path_kind(item):
+            yield f"{where}{item.encode_name}", path_kind(item), value
+
+
 def _with_absolute_paths(section: AnySection, path: Path) -> AnySection:
     changed: dict[str, Any] = {}
     for item in msgspec.structs.fields(section):

@@ -208,7 +208,7 @@ class Finder:
             programs = await asyncio.to_thread(holders, port.device, others=True)
             if programs:
                 raise PortBusy(port.device, programs)
-            _log.info("auto: asking %s (%s)", port.device, port.description)
+            _log.info("auto: asking %s (%s)", port.device, port.description, extra={"link": port.uri})
             device = await ask(create(port.uri))
             await self._give_line(port, device)
         except PortBusy as error:
@@ -241,7 +241,9 @@ class Finder:
                 line = line if line is not None and (line.device or "").startswith("link-") else None
         link = create(port.uri)
         if line is not None:
-            _log.info("auto: device %s is at %s now", device.id, port.device)
+            _log.info(
+                "auto: device %s is at %s now", device.id, port.device, extra={"device": device.id, "link": port.uri}
+            )
             line.move(link)
         else:
             line = self._make_line(link, self._wake.set)

@@ -236,6 +236,7 @@ class Hub:
                 event.epoch,
                 what,
                 stands,
+                extra={"device": event.device, "stream": event.stream},
             )
 
     def out_of_order(self, device: str, stream: str) -> int:

@@ -193,7 +193,7 @@ class Line:
         """Log why the board is not back, each reason once."""
         if why != self._explained:
             self._explained = why
-            _log.warning("%s", why)
+            _log.warning("%s", why, extra={"link": self.uri, "device": self._device})
 
     async def release(self) -> None:
         """Close the port and leave it closed until :meth:`resume`; returns when it is closed."""
@@ -275,7 +275,7 @@ class Line:
         if isinstance(self._link, WarningLink):
             warning = self._link.warning
             if warning and warning != self._warned:
-                _log.warning("%s", warning)
+                _log.warning("%s", warning, extra={"link": self.uri, "device": self._device})
             self._warned = warning
             self._session.link_warning(warning)
 

@@ -140,3 +140,21 @@ def test_a_check_finds_what_the_server_would_refuse_at_start(
     path = written(tmp_path, "[server]\nhost = '0.0.0.0'")
     assert main(["config", "--check", str(path)]) == 1
     assert "tokens_file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[[line]]\nuri = "sim:"\n[[line]]\nuri = "usb:1"', "line[1].uri: "),
+        ('[[line]]\nuri = "sim:?rate=fast"', "line[0].uri: sim: rate=fast is not a number"),
+        ('[server]\ntokens_file = "nowhere"', "server.tokens_file: "),
+        ('[calibration]\nfolder = "bridge.toml"', "calibration.folder: "),
+        ('[server]\nallowed_origins = ["localhost"]', "localhost"),
+        ('[server]\nhost = "0.0.0.0"', "tokens_file"),
+    ],
+)
+def test_the_command_tries_what_can_be_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    assert main(["config", "--check", str(written(tmp_path, text))]) == 1
+    assert said in capsys.readouterr().err

@@ -160,7 +160,13 @@ class Calibrator:
             return found.id
         correction = Correction(found, fields)
         if not correction.changes_anything:
-            _log.warning("%s %s: calibration %s is for other fields: not used", device, stream, found.id)
+            _log.warning(
+                "%s %s: calibration %s is for other fields: not used",
+                device,
+                stream,
+                found.id,
+                extra={"device": device, "stream": stream},
+            )
             return self._use(device, stream, None, fields)
         if known is not None:
             correction.warm_to(known.temperature_c)
@@ -168,7 +174,8 @@ class Calibrator:
         self._thermometers.pop(thermometer, None)
         if correction.depends_on_temperature:
             self._thermometers[thermometer] = correction
-        _log.info("%s %s: calibration %s", device, stream, found.id)
+        said = {"device": device, "stream": stream, "calibration": found.id}
+        _log.info("%s %s: calibration %s", device, stream, found.id, extra=said)
         return found.id
 
 

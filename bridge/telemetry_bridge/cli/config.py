@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from telemetry_bridge import config as configuration
+from telemetry_bridge.app import SOURCES
 from telemetry_bridge.cli import options
 from telemetry_bridge.config import Config, LineConfig, Section
+from telemetry_bridge.errors import ConfigError, LinkError
 from telemetry_bridge.hub import Hub
+from telemetry_bridge.link import create
 from telemetry_bridge.server import Server
 
 EPILOG: Final = """\
@@ -40,9 +45,28 @@ def run(args: argparse.Namespace) -> int:
     if not args.check:
         print("\n".join(as_toml(config)), flush=True)
         return 0
-    Server(Hub(), config.server, config.limits)  # what it refuses at start: an open door, a key that others can read
+    _check(config, path)
     print(f"{path or 'no configuration file: the defaults'}: right", flush=True)
     return 0
+
+
+def _check(config: Config, path: Path | None) -> None:
+    """Try what can be tried without opening a port or serving.
+
+    Raises:
+        BridgeError: what is wrong, with its file and key.
+    """
+    for number, line in enumerate(config.lines):
+        try:
+            create(line.uri, sources=SOURCES)
+        except LinkError as error:
+            raise ConfigError(f"{path}: line[{number}].uri: {error}") from None
+    for where, kind, name in configuration.paths(config):
+        if kind == "file" and not os.access(name, os.R_OK):
+            raise ConfigError(f"{path}: {where}: {name} cannot be read by this user, or is not there")
+        if kind == "folder" and Path(name).exists() and not Path(name).is_dir():
+            raise ConfigError(f"{path}: {where}: {name} is no folder")
+    Server(Hub(), config.server, config.limits)  # what it refuses at start: an open door, a key that others can read
 
 
 def as_toml(config: Config) -> Iterator[str]:

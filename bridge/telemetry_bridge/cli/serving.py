@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 from telemetry_bridge.app import Bridge
+from telemetry_bridge.cli import service
 from telemetry_bridge.config import Config
+from telemetry_bridge.line import cancelled
 from telemetry_bridge.terminal import Display
 
 Shown: TypeAlias = Callable[[Bridge], Display]
+_log = logging.getLogger(__name__)
 
 
 def run(config: Config, show: Shown, *, serve: bool, duration: float | None) -> int:
@@ -51,18 +55,28 @@ async def _until(duration: float | None, work: Coroutine[Any, Any, None]) -> Non
 
 async def _serve(config: Config, show: Shown, *, serve: bool) -> None:
     """Bridge the boards until something fails."""
-    async with Bridge(config, serve=serve) as bridge, show(bridge) as display:
-        await _until_one_fails(bridge, display)
+    async with Bridge(config, serve=serve) as bridge:
+        if bridge.url:
+            _log.info("page and WebSocket: %s", bridge.url, extra={"url": bridge.url})
+        alive = asyncio.create_task(service.keep_alive())
+        try:
+            if config.log.format == "json" and serve:  # every line of standard error is one of JSON
+                await _until_one_fails(bridge.wait_failed())
+            else:
+                async with show(bridge) as display:
+                    await _until_one_fails(bridge.wait_failed(), display.wait_failed())
+        finally:
+            service.notify("STOPPING=1")
+            await cancelled([alive])
 
 
-async def _until_one_fails(bridge: Bridge, display: Display) -> None:
+async def _until_one_fails(*waits: Coroutine[Any, Any, None]) -> None:
     """Wait until the bridge cannot go on, or nobody sees any more that it does."""
-    failed = asyncio.create_task(bridge.wait_failed())
-    shown = asyncio.create_task(display.wait_failed())
+    tasks = [asyncio.create_task(wait) for wait in waits]
     try:
-        done, _ = await asyncio.wait({failed, shown}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        failed.cancel()
-        shown.cancel()
+        for task in tasks:
+            task.cancel()

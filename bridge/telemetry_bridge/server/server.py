@@ -214,7 +214,8 @@ class Server:
     async def _handle(self, connection: ServerConnection) -> None:
         assert isinstance(connection, Connection)
         who, address = connection.identity, connection.address
-        _log.info("%s (%s) is here from %s", who.name, who.role, address)
+        fields = {"subscriber": who.name, "role": who.role, "address": address}
+        _log.info("%s (%s) is here from %s", who.name, who.role, address, extra=fields)
         client = Client(connection, self._hub, self._router, self._limits, {"name": _NAME, "version": __version__})
         number = next(number for number in itertools.count() if number not in self._clients)
         self._clients[number] = client
@@ -222,7 +223,7 @@ class Server:
             await client.serve()
         finally:
             del self._clients[number]
-        _log.info("%s (%s) from %s has left", who.name, who.role, address)
+        _log.info("%s (%s) from %s has left", who.name, who.role, address, extra=fields)
         self._closed_slow += client.too_slow
 
     # --------------------------------------------------------------- requests

@@ -208,7 +208,8 @@ class Client:
         """Close with 1013 (try again later); cut the connection if that cannot be delivered in time."""
         if self._closing is not None or self._connection.protocol.state is not State.OPEN:
             return
-        _log.warning("subscriber %s is hopelessly behind and was closed: %s", self.address, reason)
+        fields = {"subscriber": self.identity.name, "address": self.address}
+        _log.warning("subscriber %s is hopelessly behind and was closed: %s", self.address, reason, extra=fields)
         self.gone()
         self.queue = SubscriberQueue(0, 0)
         self._connection.cut_after(self._limits.abort_s)
