@@ -20,7 +20,19 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # processor time is that of 
 
 ROOT = Path(__file__).resolve().parents[2]
 # name -> module with run() -> (title, about, rows); in the order of the page
-BENCHMARKS = ("wire", "damage", "firmware", "interrupts", "endurance", "decode", "latency", "fanout", "lines", "rest")
+BENCHMARKS = (
+    "wire",
+    "damage",
+    "firmware",
+    "interrupts",
+    "endurance",
+    "clock",
+    "decode",
+    "latency",
+    "fanout",
+    "lines",
+    "rest",
+)
 
 
 def machine() -> str:
