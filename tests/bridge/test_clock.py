@@ -258,3 +258,20 @@ def test_a_clock_that_is_hardly_known_is_not_ready_until_a_better_exchange_or_un
     stuck.ping(10 * SECOND)
     stuck.clock.wait_no_longer()
     assert stuck.clock.ready
+
+
+def test_an_exchange_that_another_has_overtaken_is_left_out_and_a_clock_that_went_back_is_learnt_anew() -> None:
+    line = Line(drift_ppm=0, forward=lambda: 10_000, backward=lambda: 10_000)
+    for k in range(50):
+        line.ping(10 * SECOND + k * SECOND // 10)
+    assert line.clock.state(15 * SECOND) == "locked"
+    late = Exchange(14 * SECOND, *[line.device_us(14 * SECOND)] * 2, 16 * SECOND, COMMAND, ANSWER)
+    assert not line.clock.add(late)
+    assert line.clock.rejected == 1
+    assert line.clock.state(15 * SECOND) == "locked"
+
+    line.boot_ns += 7 * SECOND  # a snapshot of an emulator was restored
+    end = line.ping(16 * SECOND)
+    assert line.clock.state(end) == "converging"
+    device_ns = line.device_us(end) * 1000
+    assert abs(line.clock.stamp(device_ns)[0] - end) <= line.clock.stamp(device_ns)[2]
