@@ -8,13 +8,11 @@ bus, motion detection, the low-power modes and the standby bits.
 
 from __future__ import annotations
 
-import math
 import random
-import struct
 from abc import abstractmethod
 from collections.abc import Callable
 
-from ..motion import STANDARD_GRAVITY, Motion
+from ..motion import Motion
 from ..net import Net
 from ..timebase import PS_PER_S, PS_PER_US, Event, Timebase
 from .byte_fifo import ByteFifo
@@ -22,7 +20,6 @@ from .i2c_bus import I2cTarget
 from .mpu_registers import (
     ACCEL_CONFIG,
     ACCEL_CONFIG_2,
-    ACCEL_LSB_PER_G,
     ACCEL_XOUT_H,
     CONFIG,
     FIFO_COUNTH,
@@ -30,7 +27,6 @@ from .mpu_registers import (
     FIFO_EN,
     FIFO_R_W,
     GYRO_CONFIG,
-    GYRO_LSB_PER_DPS,
     GYRO_ZOUT_L,
     INT_ENABLE,
     INT_PIN_CFG,
@@ -46,6 +42,7 @@ from .mpu_registers import (
     Settings,
     Triple,
 )
+from .mpu_signal import NO_RESPONSE, Measurement, Sample, quantise, settings_of
 
 _SETTINGS = frozenset({SMPLRT_DIV, CONFIG, GYRO_CONFIG, ACCEL_CONFIG, ACCEL_CONFIG_2, PWR_MGMT_1})
 _DEVICE_RESET, _SLEEP = 0x80, 0x40
@@ -60,30 +57,6 @@ RESET_PS = 1_000 * PS_PER_US
 """DEVICE_RESET until the bit clears; no document gives it."""
 PULSE_PS = 50 * PS_PER_US
 """Width of an interrupt pulse that is not latched (RM 4.14)."""
-
-Sample = tuple[int, int, int, int, int, int, int]
-"""accel x y z, temperature, gyro x y z: the order of the registers."""
-_NONE: Triple = (0.0, 0.0, 0.0)
-
-
-class Measurement:
-    """A sample that is worked out when somebody reads it, with the settings that held when it was taken."""
-
-    __slots__ = ("_bytes", "_ps", "_sensor", "_settings")
-
-    def __init__(self, sensor: Mpu, ps: int, settings: Settings) -> None:
-        self._sensor, self._ps, self._settings = sensor, ps, settings
-        self._bytes: bytes | None = None
-
-    def data(self) -> bytes:
-        """Seven big-endian words."""
-        if self._bytes is None:
-            self._bytes = struct.pack(">7h", *self._sensor.quantise(self._ps / PS_PER_S, self._settings))
-        return self._bytes
-
-
-def _int16(value: float) -> int:
-    return max(-32768, min(32767, round(value)))
 
 
 class Mpu(I2cTarget):
@@ -193,7 +166,7 @@ class Mpu(I2cTarget):
 
     def _blank(self) -> Measurement:
         """The data registers before the first sample."""
-        blank = Measurement(self, 0, Settings(0, 0, 0, 0, 0, 0, _NONE, _NONE))
+        blank = Measurement(self, 0, Settings(0, 0, 0, 0, 0, 0, NO_RESPONSE, NO_RESPONSE))
         blank._bytes = bytes(14)
         return blank
 
@@ -210,30 +183,10 @@ class Mpu(I2cTarget):
         self._apply_settings()
 
     def _apply_settings(self) -> None:
-        registers = self._registers
-        accel_filter, gyro_filter = self.filters(registers)
-        gyro_lsb = GYRO_LSB_PER_DPS[registers[GYRO_CONFIG] >> 3 & 3]
-        accel_lsb = ACCEL_LSB_PER_G[registers[ACCEL_CONFIG] >> 3 & 3]
         responses = self.trim_response(self.trim_codes)
         deviation = self._self_test_deviation
-
-        def test(axes: int, response: Triple, deviated: tuple[float, ...], lsb: float) -> Triple:
-            x, y, z = (
-                value * (1 + wrong) * lsb if axes & bit else 0.0
-                for value, wrong, bit in zip(response, deviated, (0x80, 0x40, 0x20), strict=True)
-            )
-            return (x, y, z)
-
-        self._settings = Settings(
-            gyro_delay_s=gyro_filter.delay_s,
-            accel_delay_s=accel_filter.delay_s,
-            per_rad=gyro_lsb * 180 / math.pi,
-            per_ms2=accel_lsb / STANDARD_GRAVITY,
-            gyro_sigma=self.chip.gyro_noise_dps * math.sqrt(gyro_filter.bandwidth_hz) * gyro_lsb,
-            accel_sigma=self.chip.accel_noise_g * math.sqrt(accel_filter.bandwidth_hz) * accel_lsb,
-            gyro_test=test(registers[GYRO_CONFIG], responses[1], deviation[3:], gyro_lsb),
-            accel_test=test(registers[ACCEL_CONFIG], responses[0], deviation[:3], accel_lsb),
-        )
+        filters = self.filters(self._registers)
+        self._settings = settings_of(self.chip, self._registers, filters, responses, deviation)
 
     # ---------------------------------------------------------------------- sampling
 
@@ -271,22 +224,8 @@ class Mpu(I2cTarget):
             self._raise(_DATA_RDY)
 
     def quantise(self, t: float, settings: Settings) -> Sample:
-        """Motion at a time to register values: RM 4.17 to 4.19. Values beyond the range saturate."""
-        gyro = self.motion.at(t - settings.gyro_delay_s)
-        same = settings.accel_delay_s == settings.gyro_delay_s
-        accel = gyro if same else self.motion.at(t - settings.accel_delay_s)
-        accel_sigma, gyro_sigma = (settings.accel_sigma, settings.gyro_sigma) if self.noise else (0.0, 0.0)
-        gauss = self._random.gauss
-        ax, ay, az = (
-            _int16(value * settings.per_ms2 + test + gauss(0.0, accel_sigma))
-            for value, test in zip(accel.acceleration, settings.accel_test, strict=True)
-        )
-        gx, gy, gz = (
-            _int16(value * settings.per_rad + test + gauss(0.0, gyro_sigma))
-            for value, test in zip(gyro.rate, settings.gyro_test, strict=True)
-        )
-        temperature = _int16((accel.temperature_c - self.chip.temperature_offset_c) * self.chip.temperature_lsb_per_c)
-        return (ax, ay, az, temperature, gx, gy, gz)
+        """Motion at a time to register values."""
+        return quantise(self.motion, t, settings, self.chip, self._random.gauss if self.noise else None)
 
     # -------------------------------------------------------------------------- FIFO
 
