@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+from telemetry_bridge.clock import anchor_ns
 from telemetry_bridge.errors import CommandError, LinkError, LinkLost, NoBoard
 from telemetry_bridge.events import CommandDone, DeviceChanged, DeviceState, Event, WireArgs
 from telemetry_bridge.hub import Hub
@@ -75,7 +76,7 @@ class Line:
             link.uri,
             wall_ns=time.time_ns(),
             monotonic_ns=time.monotonic_ns(),
-            unix_anchor=lambda: time.time_ns() - time.monotonic_ns(),
+            unix_anchor=lambda: anchor_ns(time.time_ns, time.monotonic_ns),
             is_taken=self._is_taken,
             new_epoch=hub.new_epoch,
             baud=link.baud if isinstance(link, RatedLink) else DEFAULT_BAUD,

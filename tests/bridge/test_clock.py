@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from telemetry_bridge.clock import ASSUMED_DELAY_NS, STALE_NS, DeviceClock, Exchange
+from telemetry_bridge.clock import ASSUMED_DELAY_NS, STALE_NS, DeviceClock, Exchange, anchor_ns
 from telemetry_bridge.clock.axis import SLEW_NS
 from telemetry_bridge.clock.device import READY_NS
 from telemetry_bridge.session.pings import FAST_FOR_NS, FAST_NS, SLOW_NS
@@ -265,7 +265,8 @@ def test_an_exchange_that_another_has_overtaken_is_left_out_and_a_clock_that_wen
     for k in range(50):
         line.ping(10 * SECOND + k * SECOND // 10)
     assert line.clock.state(15 * SECOND) == "locked"
-    late = Exchange(14 * SECOND, *[line.device_us(14 * SECOND)] * 2, 16 * SECOND, COMMAND, ANSWER)
+    then_us = line.device_us(14 * SECOND)
+    late = Exchange(14 * SECOND, then_us, then_us, 16 * SECOND, COMMAND, ANSWER)
     assert not line.clock.add(late)
     assert line.clock.rejected == 1
     assert line.clock.state(15 * SECOND) == "locked"
@@ -275,3 +276,18 @@ def test_an_exchange_that_another_has_overtaken_is_left_out_and_a_clock_that_wen
     assert line.clock.state(end) == "converging"
     device_ns = line.device_us(end) * 1000
     assert abs(line.clock.stamp(device_ns)[0] - end) <= line.clock.stamp(device_ns)[2]
+
+
+def test_the_unix_anchor_is_taken_between_two_interruptions() -> None:
+    now = [50 * SECOND]
+    pauses = iter([3 * MS, 5 * MS, 40 * MS, 100, 100, 100, 7 * MS, 0] + [2 * MS] * 100)
+
+    def monotonic_ns() -> int:
+        now[0] += next(pauses)
+        return now[0]
+
+    def unix_ns() -> int:
+        now[0] += next(pauses)
+        return now[0] + 17 * SECOND
+
+    assert anchor_ns(unix_ns, monotonic_ns) == pytest.approx(17 * SECOND, abs=100)
