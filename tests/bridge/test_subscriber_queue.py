@@ -121,6 +121,20 @@ def test_a_gap_of_unknown_length_merges_with_nothing() -> None:
     assert drain(queue) == [("gap", 0, None, "wire"), ("gap", 7, 3, "wire")]
 
 
+def test_of_what_waits_only_the_newest_is_kept_where_that_is_wanted() -> None:
+    queue, one = SubscriberQueue(10_000, 10), Feed(1, partial(prefix, 1), text=False, newest_only=True)
+    for index in (0, 20, 40):
+        queue.put_data(one, part(index, samples=1))
+    queue.put_gap(one, Gap("d", "s", 0, 41, 5, "wire"))
+    queue.put_data(one, part(60, samples=1))
+    queue.put_data(one, part(80, samples=1))
+    assert (one.skipped, one.waiting) == (3, 2)
+    assert drain(queue) == [("data", 40, 1), ("gap", 41, 5, "wire"), ("data", 80, 1)]
+    assert (one.sent, one.waiting, queue.bytes) == (2, 0, 0)
+    queue.put_data(one, part(100, samples=1))
+    assert drain(queue) == [("data", 100, 1)], "what has gone out is not replaced"
+
+
 def test_a_message_with_a_key_replaces_the_one_that_waits() -> None:
     queue, one = SubscriberQueue(10_000, 10), feed()
     queue.put_control(b'{"op":"old"}', key="health")
