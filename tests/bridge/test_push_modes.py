@@ -246,6 +246,21 @@ async def test_history_says_where_the_last_seconds_begin() -> None:
 
 
 @in_loop
+async def test_a_stream_that_has_not_begun_is_resumed_from_nothing() -> None:
+    hub = Hub()
+    hub.publish(DeviceChanged(device_info("dev-a", stream_info(epoch=0))))
+    async with Server(hub, ServerConfig(port=0)) as server, await IndependentClient.join(server.port) as client:
+        past = await client.ask("history", device="dev-a", stream="imu")
+        assert (past["epoch"], past["index"], past["time_ns"], past["next_index"]) == (0, 0, None, 0)
+        seen = await client.subscribe("dev-a", "imu", since={"epoch": past["epoch"], "index": past["index"]})
+        hub.publish(epoch_started())
+        hub.publish(batch(0))
+        while not seen.data:
+            await client.next()
+        assert not seen.gaps
+
+
+@in_loop
 async def test_a_mark_reaches_everyone_who_wants_marks() -> None:
     hub = hub_with_imu()
     hub.publish(DeviceChanged(device_info("dev-b")))

@@ -318,6 +318,8 @@ class FakeBridge:
                 self.commands.append(request)
                 self._changed.notify_all()
             return [] if result is None else [{"op": "result", "id": request["id"], **result}]
+        if request["op"] == "history":  # as a bridge that keeps nothing
+            return [{"op": "error", "id": request["id"], "code": "unknown_op", "message": "no history here"}]
         if "since" in request and not self.accepts_since:
             answers: list[Json] = [
                 {"op": "error", "id": request["id"], "code": "unsupported", "message": "no since here"}

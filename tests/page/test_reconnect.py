@@ -1,4 +1,4 @@
-"""The page loses its connection to a real bridge, and its curves have no hole."""
+"""The page loses its connection to a real bridge, or comes late, and its curves have no hole."""
 
 from __future__ import annotations
 
@@ -33,3 +33,16 @@ def test_what_was_missed_while_the_connection_was_down_is_filled_in(browser: Bro
         assert imu["lost"] == 0
         assert imu["expected"] - imu["received"] == first, "each sample came once"
         assert imu["kept"] == imu["received"], "and the curve breaks nowhere"
+
+
+@pytest.mark.usefixtures("built_page")
+def test_a_page_that_is_opened_late_begins_with_the_recent_past(browser: Browser) -> None:
+    with bridge("run", "--port", "sim:") as served, watched_page(browser, served.url) as page:
+        until(page, f"() => ({IMU}?.received ?? 0) >= 3000")
+        expected = page.evaluate(f"{IMU}.expected")
+        page.reload()
+        until(page, "(n) => (" + IMU + "?.expected ?? 0) > n", expected)
+        imu = page.evaluate(IMU)
+        assert imu["received"] > 3000, "what came before it was opened, too"
+        assert imu["kept"] == imu["received"]
+        assert imu["lost"] == 0

@@ -9,7 +9,16 @@ const FIELDS = [{ name: 'temperature', unit: 'degC' }];
 class Page {
   readonly store = new Store(0n);
   readonly sent: Record<string, unknown>[] = [];
-  readonly subscriber = new Subscriber(this.store, (request) => void this.sent.push(request));
+  /** What the bridge answers to `history`; null: it does not know it. */
+  past: object | null = null;
+  readonly subscriber = new Subscriber(this.store, (request) => this.#send(request));
+
+  #send(request: Record<string, unknown>): void {
+    this.sent.push(request);
+    if (request['op'] !== 'history') return;
+    const answer = this.past === null ? { op: 'error', code: 'unknown_op', message: 'no' } : { op: 'history', ...this.past };
+    this.hear({ ...answer, id: request['id'] });
+  }
 
   hear(message: object): void {
     const parsed = parseMessage(JSON.stringify(message));
@@ -34,7 +43,7 @@ class Page {
   }
 
   asked(): Record<string, unknown>[] {
-    return this.sent.filter((request) => request['stream'] === 't');
+    return this.sent.filter((request) => request['op'] === 'subscribe' && request['stream'] === 't');
   }
 }
 
@@ -54,6 +63,23 @@ test('health, log and fault are asked for of every device', () => {
   const page = new Page();
   page.subscriber.opened();
   assert.deepEqual(page.sent.map((request) => [request['device'], request['stream']]), [['*', 'health'], ['*', 'log'], ['*', 'fault']]);
+});
+
+test('the first time a stream begins with the recent past, whose losses are not counted', () => {
+  const page = new Page();
+  page.past = { epoch: 3, index: 10, next_index: 40 };
+  page.subscriber.opened();
+  page.device();
+  assert.deepEqual(page.asked()[0]!['since'], { epoch: 3, index: 10 });
+  page.subscribed(page.asked()[0]!['id'], 5);
+  page.samples(5, 10, 10);
+  page.hear({ op: 'gap', sub: 5, index: 20, count: 10, cause: 'wire' });
+  page.samples(5, 30, 10);
+  const stream = page.store.stream('a', 't')!;
+  assert.equal(stream.lostTotal, 0);
+  assert.equal(stream.marks.length, 1);
+  page.hear({ op: 'gap', sub: 5, index: 40, count: 2, cause: 'wire' });
+  assert.equal(stream.lostTotal, 2);
 });
 
 test('after a reconnect a stream goes on where it stopped', () => {

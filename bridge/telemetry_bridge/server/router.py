@@ -205,7 +205,7 @@ class Router:
         feed = make_feed(owner.new_sub(), shape)
         subscription = Subscription(owner, feed, request.id, device, stream, epoch, fields, index, shape)
         self._subscriptions.setdefault(owner, []).append(subscription)
-        if since is None:
+        if since is None or (since.epoch, since.index) == (epoch, index):
             self._join_channel(subscription)
         else:
             self._resume(subscription, since)

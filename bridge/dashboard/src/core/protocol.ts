@@ -63,6 +63,7 @@ export type ServerMessage =
   | { readonly op: 'welcome'; readonly server: string; readonly version: string; readonly role: string }
   | { readonly op: 'device'; readonly device: DeviceInfo }
   | { readonly op: 'subscribed'; readonly id: number; readonly subscriptions: readonly Subscription[] }
+  | { readonly op: 'history'; readonly id: number; readonly epoch: number; readonly index: number; readonly nextIndex: number }
   | { readonly op: 'subscription_added'; readonly request: number; readonly subscription: Subscription }
   | {
       readonly op: 'epoch';
@@ -212,6 +213,11 @@ export function parseMessage(data: string): ServerMessage | null {
       if (id === null) return null;
       const subscriptions = list(message['subscriptions']).map(readSubscription).filter((one) => one !== null);
       return { op, id, subscriptions };
+    }
+    case 'history': {
+      const [id, epoch, index] = [count(message['id']), count(message['epoch']), count(message['index'])];
+      if (id === null || epoch === null || index === null) return null;
+      return { op, id, epoch, index, nextIndex: count(message['next_index']) ?? index };
     }
     case 'subscription_added': {
       const subscription = readSubscription(message['subscription']);

@@ -11,7 +11,7 @@ const STEP_BACK_S = 0.5;
 /** A pause in the time of consecutive samples that ends the curve: so many periods, but at least a second. */
 const PAUSE_PERIODS = 5;
 const MOST_MARKS = 512;
-/** Seconds after a reconnect in which what was missed comes in a rush: they say nothing about the rate. */
+/** Seconds after a start in the past in which it comes in a rush: they say nothing about the rate. */
 const CATCH_UP_S = 1;
 
 /** Where samples are missing on the time axis. `to` is NaN until data go on. */
@@ -45,7 +45,11 @@ export class StreamModel {
   readonly marks: LossMark[] = [];
   #openMark: LossMark | null = null;
   #resuming = true;
+  /** What comes next may be of the past, all at once. */
+  #rushes = false;
   #settledAt = -Infinity;
+  /** Epoch and index from which on losses happened while the page was open. */
+  #present: readonly [epoch: number, index: number] | null = null;
 
   constructor(device: string, info: StreamInfo) {
     this.device = device;
@@ -89,6 +93,12 @@ export class StreamModel {
     return this.absent !== absent;
   }
 
+  /** What comes first is older than the page: its losses are drawn and not counted. */
+  startInThePast(epoch: number, presentIndex: number): void {
+    this.#present = [epoch, presentIndex];
+    this.#rushes = true;
+  }
+
   /** A subscription starts or goes on at `epoch`. Returns whether the fields changed. */
   subscribed(epoch: number, fields: readonly FieldInfo[]): boolean {
     this.refusal = '';
@@ -113,12 +123,13 @@ export class StreamModel {
 
   /** The connection went: what follows joins on if the bridge can fill in what was missed. */
   interrupt(): void {
-    this.#resuming = true;
+    this.#resuming = this.#rushes = true;
     this.rate.clear();
   }
 
   gap(index: number, count: number | null, cause: string): void {
-    this.#lose(count, cause);
+    const [epoch, present] = this.#present ?? [null, 0];
+    this.#lose(count, cause, epoch !== this.epoch || index >= present);
     this.expected = count === null ? null : index + count;
   }
 
@@ -131,7 +142,7 @@ export class StreamModel {
       this.misfits += 1;
       return Number.NaN;
     }
-    if (this.#resuming && this.received > 0) this.#settledAt = now + CATCH_UP_S;
+    if (this.#resuming && this.#rushes) this.#settledAt = now + CATCH_UP_S;
     const skip = this.#place(batch);
     if (skip >= batch.samples) return Number.NaN;
     const time = Number(batch.timeNs - originNs) / 1e9;
@@ -155,7 +166,7 @@ export class StreamModel {
     if (expected !== null && batch.index !== expected) {
       if (batch.index < expected) skip = Math.min(expected - batch.index, batch.samples);
       else if (this.#resuming) this.ring.breakCurve();
-      else this.#lose(batch.index - expected, 'unannounced');
+      else this.#lose(batch.index - expected, 'unannounced', true);
     }
     this.#resuming = false;
     this.expected = Math.max(expected ?? 0, batch.index + batch.samples);
@@ -175,9 +186,9 @@ export class StreamModel {
     if (first - newest > Math.max(1, PAUSE_PERIODS * usual)) this.ring.breakCurve();
   }
 
-  #lose(count: number | null, cause: string): void {
-    if (count === null) this.unknownGaps += 1;
-    else this.lost.set(cause, (this.lost.get(cause) ?? 0) + count);
+  #lose(count: number | null, cause: string, counted: boolean): void {
+    if (counted && count === null) this.unknownGaps += 1;
+    if (counted && count !== null) this.lost.set(cause, (this.lost.get(cause) ?? 0) + count);
     this.ring.breakCurve();
     const from = this.ring.newest;
     if (Number.isNaN(from)) return;

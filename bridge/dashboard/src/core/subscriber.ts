@@ -13,16 +13,20 @@ interface Wanted {
 }
 
 const GRANTED = 'granted';
+/** Seconds of what was before the page was opened that it asks for, so that its plots need not fill up first. */
+const PAST_S = 30;
 const NOTES = ['health', 'log', 'fault'];
 
 /**
  * Keeps a subscription to every stream of every device, each sample once. Streams are asked for by name rather than
- * with `*`, so that a reconnect can resume each where it stopped (`since`); what was missed is then filled in.
+ * with `*`, so that a reconnect can resume each where it stopped (`since`); what was missed is then filled in. The first
+ * time it starts with the recent past, if the bridge has kept it (`history`).
  */
 export class Subscriber {
   readonly #store: Store;
   readonly #send: (request: Request) => void;
   readonly #pending = new Map<number, Wanted>();
+  readonly #pasts = new Map<number, Wanted>();
   /** `GRANTED`, or for a stream that is pending or was refused the description under which it was asked for. */
   readonly #asked = new Map<string, string>();
   /** Boot under which each device's samples were last received. */
@@ -38,6 +42,7 @@ export class Subscriber {
 
   opened(): void {
     this.#pending.clear();
+    this.#pasts.clear();
     this.#asked.clear();
     for (const stream of NOTES) {
       this.#send({ op: 'subscribe', id: this.#nextId(), device: '*', stream, mode: 'every', format: 'json' });
@@ -48,6 +53,7 @@ export class Subscriber {
   react(message: ServerMessage): void {
     if (message.op === 'device') this.#want(message.device);
     else if (message.op === 'subscribed') this.#granted(message.id);
+    else if (message.op === 'history') this.#begin(message.id, message.epoch, message.index, message.nextIndex);
     else if (message.op === 'error' && message.id !== null) this.#refused(message.id, message.code, message.message);
   }
 
@@ -67,13 +73,33 @@ export class Subscriber {
   }
 
   #ask(wanted: Wanted): void {
-    const id = this.#nextId();
     const model = this.#store.stream(wanted.device, wanted.stream);
-    const known = wanted.resumed && model !== undefined && model.epoch !== null && model.expected !== null;
-    const since = known ? { since: { epoch: model.epoch, index: model.expected } } : {};
-    this.#pending.set(id, { ...wanted, resumed: known });
     const { device, stream } = wanted;
-    this.#send({ op: 'subscribe', id, device, stream, mode: 'every', format: 'binary', calibrated: true, ...since });
+    if (wanted.resumed && model !== undefined && model.epoch !== null && model.expected !== null) {
+      this.#subscribe(wanted, { epoch: model.epoch, index: model.expected });
+    } else if (model?.epoch === null) {
+      const id = this.#nextId();
+      this.#pasts.set(id, wanted);
+      this.#send({ op: 'history', id, device, stream, seconds: PAST_S });
+    } else {
+      this.#subscribe(wanted, null);
+    }
+  }
+
+  #begin(id: number, epoch: number, index: number, nextIndex: number): void {
+    const wanted = this.#pasts.get(id);
+    if (wanted === undefined) return;
+    this.#pasts.delete(id);
+    this.#store.stream(wanted.device, wanted.stream)?.startInThePast(epoch, nextIndex);
+    this.#subscribe(wanted, { epoch, index });
+  }
+
+  #subscribe(wanted: Wanted, since: object | null): void {
+    const id = this.#nextId();
+    this.#pending.set(id, { ...wanted, resumed: since !== null });
+    const { device, stream } = wanted;
+    const start = since === null ? {} : { since };
+    this.#send({ op: 'subscribe', id, device, stream, mode: 'every', format: 'binary', calibrated: true, ...start });
   }
 
   #granted(id: number): void {
@@ -84,11 +110,16 @@ export class Subscriber {
   }
 
   #refused(id: number, code: string, message: string): void {
+    const past = this.#pasts.get(id);
+    if (past !== undefined) {
+      this.#pasts.delete(id);
+      this.#subscribe(past, null);
+    }
     const wanted = this.#pending.get(id);
     if (wanted === undefined) return;
     this.#pending.delete(id);
     if (wanted.resumed) {
-      this.#ask({ ...wanted, resumed: false });
+      this.#subscribe(wanted, null);
       return;
     }
     const stream = this.#store.stream(wanted.device, wanted.stream);
