@@ -27,6 +27,8 @@ LEAST_CLUSTERS: Final = 9
 """Averaging times up to this fraction of the record: beyond, a deviation is off by more than a third."""
 LEAST_SAMPLES: Final = 1000
 FLICKER: Final = 2 * np.log(2) / np.pi
+MODEL_ERROR: Final = 0.01
+"""Share of a deviation by which a real curve is off a sum of four slopes, however long the record."""
 PENALTY: Final = 6.0
 """What a further kind of noise must gain in chi^2 to be believed: about 2.5 sigma."""
 
@@ -108,7 +110,7 @@ def _shapes(tau_s: Array) -> Array:
 def _fit(tau_s: Array, deviation: Array, relative: Array) -> Array:
     """Q, N, B and K: those of the kinds of noise that the curve shows, by weighted least squares on the variance."""
     variance = deviation**2
-    weights = 1 / np.maximum(2 * relative * variance, 1e-300)
+    weights = 1 / np.maximum(2 * np.hypot(relative, MODEL_ERROR) * variance, 1e-300)
     shapes = _shapes(tau_s) * weights[:, np.newaxis]
     wanted = variance * weights
     best, best_cost = np.zeros(4), np.inf
