@@ -22,8 +22,8 @@ from telemetry_bridge.events import Batch, DeviceChanged, DeviceInfo, Event, Fie
 
 APPEARS_S: Final = 15.0
 """How long a board may take to be found and to describe itself."""
-SETTLE_S: Final = 1.0
-"""Further boards that are there show within this time."""
+SETTLE_S: Final = 2.0
+"""Once a board is there: further streams and boards show within this time."""
 SILENCE_S: Final = 10.0
 _WAITING: Final = 4096
 """Batches that may wait for the session; it takes microseconds for each, the fits come after the last."""
@@ -168,7 +168,7 @@ class PortSource:
     def _find(self) -> DeviceInfo:
         """The device, once it is online and has the stream."""
         known: dict[str, DeviceInfo] = {}
-        end_s = time.monotonic() + APPEARS_S
+        end_s, settled_s = time.monotonic() + APPEARS_S, 0.0
         while (left_s := end_s - time.monotonic()) > 0:
             try:
                 item = self._items.get(timeout=min(left_s, 0.5))
@@ -178,16 +178,18 @@ class PortSource:
                 raise item
             if isinstance(item, DeviceChanged):
                 device = item.device
-                fits = device.state == "online" and device.id.startswith(self._device)
-                if fits and self._stream in {stream.name for stream in device.streams}:
-                    if device.id not in known and not known:
-                        end_s = min(end_s, time.monotonic() + SETTLE_S)
+                if device.state != "online":
+                    continue
+                named = device.id.startswith(self._device)
+                if named and self._stream in {stream.name for stream in device.streams}:
                     known[device.id] = device
+                if known or not self._config.auto:
+                    end_s = min(end_s, settled_s := settled_s or time.monotonic() + SETTLE_S)
         if len(known) > 1:
             raise CalibrationError(f"there is more than one board, say which (--device): {', '.join(known)}")
         if not known:
             wanted = f" {self._device}" if self._device else ""
-            raise CalibrationError(f"no board{wanted} with a stream {self._stream} showed within {APPEARS_S:.0f} s")
+            raise CalibrationError(f"no board{wanted} with a stream {self._stream} is there")
         return next(iter(known.values()))
 
 

@@ -1,0 +1,130 @@
+"""A guided session from start to end in virtual time: board, wire, session, guide, fit, store, stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from telemetry_bridge.calibrate.live import Pieces, thermometer_of
+from telemetry_bridge.calibrate.outcome import Guide
+from telemetry_bridge.calibrate.poses import PoseGuide
+from telemetry_bridge.calibrate.session import Task, calibrate
+from telemetry_bridge.calibration import Calibrator, Store
+from telemetry_bridge.calibration.recording import GRAVITY, Chunk, Origin
+from telemetry_bridge.errors import CalibrationError
+from telemetry_bridge.events import Batch, DeviceChanged, Event
+from telemetry_bridge.session import Session
+from telemetry_bridge.sim import SimulatedDevice
+from telemetry_bridge.sim.poses import REST_S, TURN_S, Errors, Poses
+
+STEP_NS = 10_000_000
+ERRORS = 5
+QUIET = Console(quiet=True)
+
+
+class VirtualSource:
+    """A simulated board behind a session, with as much time as is asked for."""
+
+    is_live = True
+
+    def __init__(self, motion: str, seconds: float) -> None:
+        self._board = SimulatedDevice(seed=3, rate_hz=200.0, motion=motion, errors=ERRORS, odr_ppm=8000, drift_ppm=40)
+        self._session = Session("sim:", wall_ns=1_700_000_000_000_000_000, monotonic_ns=0)
+        self._now_ns = 10**9
+        self._end_ns = self._now_ns + round(seconds * 1e9)
+        self.events: list[Event] = []
+        while not any(isinstance(event, Batch) and event.stream == "imu" for event in self.events):
+            self.step()
+
+    def step(self) -> list[Event]:
+        self._now_ns += STEP_NS
+        events = self._session.receive(self._board.advance(self._now_ns), self._now_ns)
+        events += self._session.poll(self._now_ns)
+        self._board.receive(self._session.take_output(), self._now_ns)
+        self.events += events
+        return events
+
+    @property
+    def origin(self) -> Origin:
+        device = next(event.device for event in reversed(self.events) if isinstance(event, DeviceChanged))
+        stream = next(stream for stream in device.streams if stream.name == "imu")
+        return Origin(device.id, "imu", stream.sensor, stream.fields)
+
+    def chunks(self) -> Iterator[Chunk]:
+        pieces = Pieces()
+        while self._now_ns < self._end_ns:
+            for event in self.step():
+                if isinstance(event, Batch) and event.stream == "imu":
+                    yield pieces.chunk(event.time_ns, event.period_ns, event.values.astype(np.float64))
+                elif isinstance(event, Batch) and event.stream == thermometer_of("imu"):
+                    pieces.warm(float(event.values[0, -1]))
+
+
+def test_a_guided_walk_finds_the_errors_of_the_board_and_takes_them_away(tmp_path: Path) -> None:
+    source, store = VirtualSource("poses", 300.0), Store(tmp_path)
+    prompts: list[str] = []
+
+    class Watched(PoseGuide):
+        def prompt(self) -> str:
+            prompts.append(super().prompt())
+            return prompts[-1]
+
+    def begin(_: object) -> Guide:
+        return Watched(source.origin, None, GRAVITY, gyro=True)
+
+    made = calibrate(Task(begin), source, store, QUIET, QUIET)
+    assert made is not None
+    truth = Errors.draw(ERRORS)
+    assert made.accel is not None
+    assert made.gyro is not None
+    assert np.abs(np.array(made.accel.matrix) - truth.matrices[0]).max() < 5e-4
+    assert np.abs(np.array(made.accel.bias) - truth.biases[0]).max() < 1e-3 * GRAVITY
+    assert np.abs(np.array(made.gyro.matrix) - truth.matrices[1]).max() < 8e-4
+    assert np.abs(np.array(made.gyro.bias) - truth.biases[1]).max() < np.radians(0.02)
+    assert made.accel.temperature_c == pytest.approx(27, abs=4)  # the die warms from 24 degC
+    # it stopped when it had enough, and asked for what was missing until then
+    assert made.accel.counts["poses"] < 30
+    assert any("put the board down with" in prompt for prompt in prompts)
+    assert any(prompt == "hold still …" for prompt in prompts)
+
+    # and the values that the bridge makes of another walk of the same board are right
+    stage = Calibrator(Store(tmp_path))
+    again = VirtualSource("poses", 30.0)
+    for _ in range(2000):
+        again.step()
+    calibrated = [made for event in again.events for made in stage.process(event)]
+    told = next(event for event in reversed(calibrated) if isinstance(event, DeviceChanged))
+    assert [stream.calibration for stream in told.device.streams if stream.name == "imu"] == [made.id]
+    values = np.concatenate(
+        [event.values for event in calibrated if isinstance(event, Batch) and event.stream == "imu"], axis=1
+    )
+    at_rest = np.abs(values[3:]).max(axis=0) < 0.006
+    lengths = np.linalg.norm(values[:3, at_rest], axis=0)
+    assert np.sqrt(np.mean((lengths - GRAVITY) ** 2)) < 5e-3 * GRAVITY
+    assert np.abs(values[3:, at_rest].mean(axis=1)).max() < np.radians(0.02)
+
+
+def test_a_board_in_a_hand_ends_with_nothing(tmp_path: Path) -> None:
+    source = VirtualSource("hand", 20.0)
+    with pytest.raises(CalibrationError, match="ended before"):
+        calibrate(
+            Task(lambda _: PoseGuide(source.origin, None, GRAVITY, gyro=True)), source, Store(tmp_path), QUIET, QUIET
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_simulated_poses_fit_their_turns() -> None:
+    """Gravity turns exactly as the rates say."""
+    motion = Poses(2)
+    time_s = np.arange(0, 18 * (REST_S + TURN_S), 1e-3)
+    felt = motion.at(time_s)
+    np.testing.assert_allclose(np.linalg.norm(felt[:3], axis=0), GRAVITY, rtol=1e-9)
+    change = np.gradient(felt[:3], time_s, axis=1)
+    expected = -np.cross(felt[3:].T, felt[:3].T).T
+    assert np.abs(change - expected)[:, 1:-1].max() < 0.01
+    resting = np.all(felt[3:] == 0, axis=0)
+    assert len(np.unique(np.round(felt[:3, resting].T, 3), axis=0)) == 18
