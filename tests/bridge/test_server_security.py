@@ -193,7 +193,7 @@ async def test_half_open_connections_are_cut_and_disturb_nobody() -> None:
 
 @in_loop
 async def test_too_many_half_open_connections_are_cut_at_once() -> None:
-    async with Server(Hub(), ServerConfig(port=0), Limits(pending=2)) as server:
+    async with Server(Hub(), ServerConfig(port=0), Limits(pending=2, open_s=1000)) as server:
         first, second, extra = (RawClient() for _ in range(3))
         async with await first.connect(server), await second.connect(server), await extra.connect(server):
             assert await extra.read_to_end() == b""
