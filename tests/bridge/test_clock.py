@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from telemetry_bridge.clock import ASSUMED_DELAY_NS, STALE_NS, DeviceClock, Exchange, anchor_ns
 from telemetry_bridge.clock.axis import SLEW_NS
@@ -291,3 +293,37 @@ def test_the_unix_anchor_is_taken_between_two_interruptions() -> None:
         return now[0] + 17 * SECOND
 
     assert anchor_ns(unix_ns, monotonic_ns) == pytest.approx(17 * SECOND, abs=100)
+
+
+def test_a_command_that_came_before_the_one_before_it_is_left_out() -> None:
+    clock = DeviceClock(BAUD)
+    assert clock.add(Exchange(20 * SECOND, 10_000_000, 10_001_000, 20 * SECOND + 3 * MS, COMMAND, ANSWER))
+    # the same offset less five seconds: with the floor of the first there is no line for it
+    assert not clock.add(Exchange(14 * SECOND, 9_900_000, 11_000_000, 16 * SECOND, COMMAND, ANSWER))
+    assert clock.rejected == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.integers(0, 10**7), st.integers(0, 2**62)),  # received_us
+            st.one_of(st.integers(0, 10**4), st.integers(-10, 2**48)),  # turn-round
+            st.one_of(st.integers(0, 10**10), st.integers(0, 2**63)),  # sent_ns
+            st.one_of(st.integers(0, 10**8), st.integers(-10, 2**62)),  # round trip
+        ),
+        max_size=30,
+    ),
+    st.sampled_from([0, 115_200, 921_600, 4_294_967_295]),
+)
+def test_whatever_a_board_claims_there_is_an_answer(told: list[tuple[int, int, int, int]], baud: int) -> None:
+    clock = DeviceClock(baud)
+    for received_us, turn_round_us, sent_ns, trip_ns in told:
+        clock.add(Exchange(sent_ns, received_us, received_us + turn_round_us, sent_ns + trip_ns, COMMAND, ANSWER))
+        if clock.known:
+            for device_ns in (0, received_us * 1000, 2**62):
+                host_ns, slope, bound = clock.stamp(device_ns)
+                assert isinstance(host_ns, int)
+                assert slope > 0
+                assert bound > 0
+            clock.info(0, sent_ns)

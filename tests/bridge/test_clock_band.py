@@ -121,7 +121,7 @@ def test_what_contradicts_can_be_forgotten() -> None:
     while band.forget_oldest():
         pass
     assert len(band._floor) == len(band._roof) == 2
-    band.forget_all_but_newest()
-    found = band.solve(newest + 1, BEND, -STEEP, STEEP)
-    assert found is not None
-    assert (found.low, found.high) == (9e8, 9e8 + 1e5)
+    band.clear()
+    band.at_least(1.0, 9e8)
+    band.at_most(1.0, 9e8 + 1e5)
+    assert band.solve(1.0, BEND, -STEEP, STEEP) == (9e8, 9e8 + 1e5, -STEEP, STEEP)

@@ -103,10 +103,6 @@ class Band:
         del min(hulls, key=lambda hull: hull[0][0])[0]
         return True
 
-    def forget_all_but_newest(self) -> None:
-        """Keep one point of each kind."""
-        del self._floor[:-1], self._roof[:-1]
-
     def clear(self) -> None:
         """Forget everything."""
         self._floor.clear()

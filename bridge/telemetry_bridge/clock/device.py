@@ -94,6 +94,7 @@ class DeviceClock:
         self._prior = DRIFT_PRIOR * 1e9
         self._exchanges = 0  # that agree with each other
         self._first_ns = 0  # device time of the first of them
+        self._received_ns = 0  # and at which the newest came
         self._newest_host_ns = 0
         self._base_ns: int | None = None  # device time that everything is relative to
         self._base_offset_ns = 0
@@ -134,29 +135,20 @@ class DeviceClock:
         if sent_ns < received_ns or exchange.arrived_ns < exchange.sent_ns:
             self.rejected += 1
             return False
-        if self._room(exchange) < 0 and self._ns_per_byte:
+        if self._ns_per_byte and self._room(exchange, self._prior * 1e-9) < 0:
             # Quicker than the line could be: there is no UART in between (an emulator). Again, without serialisation.
             self._ns_per_byte = 0.0
-            self._forget()
-        if self._room(exchange) < 0:
+            self._exchanges = 0
+        if self._room(exchange, DRIFT_MOST) < 0:
             self.rejected += 1
             return False
-        if self._exchanges and sent_ns <= self._at_ns:
-            if sent_ns > self._at_ns - BACK_NS:
-                self.rejected += 1  # overtaken by another
-                return False
-            self._forget()  # device time went back: what was before does not count
-        low, high = self._limits(exchange)
-        if self._base_ns is None:
-            self._base_ns, self._base_offset_ns = sent_ns, high
-        if not self._exchanges:
-            self._first_ns = sent_ns
-        elapsed_s = (sent_ns - self._at_ns) * 1e-9 if self._exchanges else 0.0
-        self._exchanges += 1
-        self._newest_host_ns = exchange.arrived_ns
-        self._band.at_least((received_ns - self._base_ns) * 1e-9, low - self._base_offset_ns)
-        self._band.at_most((sent_ns - self._base_ns) * 1e-9, high - self._base_offset_ns)
-        self._learn(sent_ns, elapsed_s)
+        if self._exchanges and sent_ns <= self._at_ns - BACK_NS:
+            self._exchanges = 0  # device time went back: what was before does not count
+        if self._exchanges and (sent_ns <= self._at_ns or received_ns <= self._received_ns):
+            self.rejected += 1  # overtaken by another
+            return False
+        self._enter(exchange)
+        self._learn(exchange)
         self._retarget()
         return True
 
@@ -174,24 +166,35 @@ class DeviceClock:
         arrived = exchange.arrived_ns - int(exchange.answer_bytes * self._ns_per_byte)
         return sent - exchange.received_us * 1000 - QUANTUM_NS, arrived - exchange.sent_us * 1000
 
-    def _room(self, exchange: Exchange) -> float:
-        """Time that the exchange took beyond serialisation and turn-round, for the steepest drift believed."""
+    def _room(self, exchange: Exchange, drift: float) -> float:
+        """Time that the exchange took beyond serialisation and turn-round, for a drift of up to ``drift``."""
         low, high = self._limits(exchange)
-        return high - low + (exchange.sent_us - exchange.received_us) * 1000 * DRIFT_MOST
+        return high - low + (exchange.sent_us - exchange.received_us) * 1000 * drift
 
-    def _forget(self) -> None:
-        self._band.clear()
-        self._exchanges = 0
+    def _enter(self, exchange: Exchange) -> None:
+        """Put an exchange into the band; the first one begins it."""
+        low, high = self._limits(exchange)
+        self._received_ns, sent_ns = exchange.received_us * 1000, exchange.sent_us * 1000
+        if not self._exchanges or self._base_ns is None:
+            self._band.clear()
+            self._base_ns, self._base_offset_ns = sent_ns, high
+            self._first_ns = self._at_ns = sent_ns
+        self._exchanges += 1
+        self._newest_host_ns = exchange.arrived_ns
+        self._band.at_least((self._received_ns - self._base_ns) * 1e-9, low - self._base_offset_ns)
+        self._band.at_most((sent_ns - self._base_ns) * 1e-9, high - self._base_offset_ns)
 
-    def _learn(self, now_ns: int, elapsed_s: float) -> None:
-        """Bounds and estimate at the newest exchange."""
-        assert self._base_ns is not None
-        t = (now_ns - self._base_ns) * 1e-9
+    def _learn(self, exchange: Exchange) -> None:
+        """Bounds and estimate at the newest exchange, which the band has."""
+        now_ns = exchange.sent_us * 1000
+        elapsed_s = (now_ns - self._at_ns) * 1e-9
         self._steady_bend = max(self._steady_bend * 0.5 ** (elapsed_s / STEADY_HALF_S), BEND_LEAST)
         self._bend = max(self._bend * 0.5 ** (elapsed_s / BEND_HALF_S), BEND)
         if self._band.bend > 4 * self._bend:
             self._band.allow(self._bend)
-        bounds = self._bounds(t, now_ns)
+        bounds = self._bounds(exchange)
+        assert self._base_ns is not None
+        t = (now_ns - self._base_ns) * 1e-9
         steady = self._band.solve(t, self._steady_bend, -self._prior, self._prior)
         if steady is None:  # the drift has changed: believe less of what is old
             self._steady_bend = min(self._steady_bend * 16, self._bend)
@@ -206,21 +209,31 @@ class DeviceClock:
         self._below = max(self._offset - bounds.low, 0.0)
         self._slope_error = max(bounds.slope_high - self._slope, self._slope - bounds.slope_low, 0.0)
 
-    def _bounds(self, t: float, now_ns: int) -> Bounds:
+    def _bounds(self, exchange: Exchange) -> Bounds:
         """Widest band that the newest exchanges admit; what contradicts them is forgotten."""
+        assert self._base_ns is not None
+        t = (exchange.sent_us * 1000 - self._base_ns) * 1e-9
         bounds = self._band.solve(t, self._bend, -self._prior, self._prior)
         if bounds is None:
             self._bend = min(self._bend * 4, BEND_MOST)
             self._band.allow(self._bend)
             bounds = self._band.solve(t, self._bend, -self._prior, self._prior)
         while bounds is None:
-            self._exchanges, self._first_ns = 1, now_ns
+            self._exchanges, self._first_ns = 1, exchange.sent_us * 1000
             if not self._band.forget_oldest():
                 if self._prior >= DRIFT_MOST * 1e9:
-                    self._band.forget_all_but_newest()
+                    return self._alone(exchange)
                 self._prior = min(self._prior * 8, DRIFT_MOST * 1e9)
             bounds = self._band.solve(t, self._bend, -self._prior, self._prior)
         return bounds
+
+    def _alone(self, exchange: Exchange) -> Bounds:
+        """Begin again with one exchange, which contradicts all that was before."""
+        self._exchanges = 0
+        self._enter(exchange)
+        low, high = self._limits(exchange)
+        turn_round = (exchange.sent_us - exchange.received_us) * 1e-6
+        return Bounds(min(low - high - self._prior * turn_round, 0.0), 0.0, -self._prior, self._prior)
 
     def _retarget(self) -> None:
         host_ns = self._at_ns + self._base_offset_ns + round(self._offset)
