@@ -77,6 +77,13 @@ def test_the_last_seconds_begin_with_the_sample_that_is_no_older() -> None:
     assert nothing is None
 
 
+def test_the_last_seconds_begin_right_wherever_they_begin_within_a_period() -> None:
+    ring = ring_of(5)  # 0 … 99 ms, one sample a millisecond, to 100 ms
+    for tenths in range(1, 1000):
+        oldest = ring.oldest(tenths / 10_000)
+        assert (None if oldest is None else oldest.index) == (None if tenths < 10 else 100 - tenths // 10), tenths
+
+
 def test_the_last_seconds_do_not_reach_into_the_epoch_before() -> None:
     ring = ring_of(10)
     ring.add(epoch_started(epoch=8))

@@ -119,14 +119,16 @@ class RecentSamples:
         """The oldest samples, one batch, of the newest epoch's last ``seconds``; None if there are none."""
         time_ns = self._newest_ns - int(seconds * 1e9)
         found: Batch | None = None
+        newer: Batch | None = None
         for entry in reversed(self._entries):
             if self._epoch is None or entry.epoch.epoch != self._epoch.epoch or entry.time_ns <= time_ns:
                 break
-            found = entry.event if isinstance(entry.event, Batch) else found
+            if isinstance(entry.event, Batch):
+                found, newer = entry.event, found
         if found is None or found.time_ns >= time_ns or not found.period_ns:
             return found
         older = -(-(time_ns - found.time_ns) // found.period_ns)
-        return found.part(older, found.samples) if older < found.samples else None
+        return found.part(older, found.samples) if older < found.samples else newer
 
     def _age_ns(self) -> int:
         return self._newest_ns - self._entries[0].time_ns

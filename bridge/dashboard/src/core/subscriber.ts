@@ -13,8 +13,8 @@ interface Wanted {
 }
 
 const GRANTED = 'granted';
-/** Seconds of what was before the page was opened that it asks for, so that its plots need not fill up first. */
-const PAST_S = 30;
+/** Seconds of what was before the page was opened that it asks for: its plots begin full, at their usual width. */
+const PAST_S = 10;
 const NOTES = ['health', 'log', 'fault'];
 
 /**
