@@ -23,7 +23,7 @@ POLL_S = 1.0
 """How often it is looked whether ports have come."""
 CANNOT_OPEN_S = (1.0, 60.0)
 """Pause after a port could not be opened, first and longest; udev takes a moment to set its group."""
-BUSY_S = (10.0, 10.0)
+BUSY_S = (5.0, 60.0)
 """The same for a port that another program holds."""
 NO_BOARD_S = (30.0, 300.0)
 """The same for a port where no board answered: each time, another device gets bytes that it did not ask for."""
@@ -44,7 +44,7 @@ async def ask(link: Link) -> DeviceInfo:
         LinkError: the link cannot be opened.
     """
     hub = Hub()
-    line = Line(link, hub, {})
+    line = Line(link, hub, {}, quiet=True)
     running = asyncio.create_task(line.run())
     online = asyncio.create_task(line.wait_online())
     try:
@@ -132,8 +132,7 @@ class Finder:
                 for task in self._tasks:
                     if task.done():
                         task.result()  # a line of this kind never ends by itself
-                if not self._released:
-                    await self._look()
+                await self._look()
                 try:
                     async with asyncio.timeout(POLL_S):
                         await self._wake.wait()
@@ -178,7 +177,12 @@ class Finder:
             if gone.asking is not None:
                 self._candidates[gone.port.device] = gone
         if not self.lines and not self._asking():
-            where = f"at none of {len(ports)} ports" if ports else "no serial port is there"
+            names = [port.device for port in ports if not port.is_console]
+            where = (
+                f"none at {', '.join(names[:4])}{' …' if len(names) > 4 else ''}"
+                if names
+                else "no serial port is there"
+            )
             self._say(f"auto: no board yet ({where}): waiting for one to be plugged in")
 
     def _say(self, text: str) -> None:

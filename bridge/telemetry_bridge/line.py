@@ -57,6 +57,7 @@ class Line:
         stages: Sequence[Stage] = (),
         *,
         lost: Callable[[], None] | None = None,
+        quiet: bool = False,
     ) -> None:
         """Prepare.
 
@@ -65,6 +66,7 @@ class Line:
             owners: which line has which device; shared by the lines of a bridge.
             stages: what its events pass through on their way to the hub, in this order; not shared.
             lost: for a line that is followed: called whenever it waits to be moved.
+            quiet: log nothing.
         """
         self._link = link
         self._next: Link | None = None  # where the board is now
@@ -72,6 +74,7 @@ class Line:
         self._owners = owners
         self._stages = tuple(stages)
         self._lost = lost
+        self._quiet = quiet
         self._session = Session(
             link.uri,
             wall_ns=time.time_ns(),
@@ -156,6 +159,7 @@ class Line:
                     retry_s = RETRY_FIRST_S if self._greeted else min(2 * retry_s, RETRY_LONGEST_S)
                 except LinkError as error:
                     if not (patient or self.was_online):
+                        self._explained = str(error)  # by whoever takes it
                         raise
                     self._explain(str(error))
                     retry_s = min(2 * retry_s, RETRY_LONGEST_S)
@@ -177,7 +181,7 @@ class Line:
         self._interrupt.clear()
         if self._next is not None:
             self._link, self._next = self._next, None
-            self._session.moved(self._link.uri)
+            self._session.moved(self._link.uri, self._link.baud if isinstance(self._link, RatedLink) else DEFAULT_BAUD)
         self._let_go.clear()
 
     def _lose(self) -> None:
@@ -194,7 +198,11 @@ class Line:
         """Log why the board is not back, each reason once."""
         if why != self._explained:
             self._explained = why
-            _log.warning("%s", why, extra={"link": self.uri, "device": self._device})
+            self._warn(why)
+
+    def _warn(self, text: str) -> None:
+        if not self._quiet:
+            _log.warning("%s", text, extra={"link": self.uri, "device": self._device})
 
     async def release(self) -> None:
         """Close the port and leave it closed until :meth:`resume`; returns when it is closed."""
@@ -276,7 +284,7 @@ class Line:
         if isinstance(self._link, WarningLink):
             warning = self._link.warning
             if warning and warning != self._warned:
-                _log.warning("%s", warning, extra={"link": self.uri, "device": self._device})
+                self._warn(warning)
             self._warned = warning
             self._session.link_warning(warning)
 

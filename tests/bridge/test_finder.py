@@ -9,7 +9,9 @@ import fcntl
 import itertools
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +24,8 @@ from telemetry_bridge.errors import LinkError
 from telemetry_bridge.events import Batch, DeviceChanged, DeviceInfo, EpochStarted, Gap
 from telemetry_bridge.finder import find_board
 from telemetry_bridge.line import Line
-from telemetry_bridge.link import Link
+from telemetry_bridge.link import Link, latency_timer
+from telemetry_bridge.link.serial_port import SerialLink
 from telemetry_bridge.session import session
 
 NMEA = b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n\0"
@@ -201,7 +204,9 @@ async def test_a_board_comes_back_at_another_port_as_the_same_device_and_its_run
             (uid,) = bridge.hub.devices
             await machine.unplug(socket)  # the adapter: the board keeps its power
             lost = await watcher.until(DeviceChanged, state="offline")
-            machine.plug()  # what takes the port's name meanwhile, or another
+            await asyncio.sleep(0.1)
+            assert device.advance(time.monotonic_ns())  # what it sends meanwhile, nobody hears
+            machine.plug()  # takes the name
             other = machine.plug(device)
             back = await watcher.until(DeviceChanged, lost, link=at(other.path), state="online")
             await watcher.until(Batch, back, stream="imu")
@@ -287,6 +292,55 @@ async def test_a_port_that_is_lost_again_and_again_is_not_asked_without_pause(mo
     assert min(pauses[1:]) >= finder.POLL_S
 
 
+@in_loop
+async def test_a_board_that_comes_back_at_its_default_rate_is_not_looked_for_at_the_one_it_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rates: list[tuple[str, int]] = []
+    really_set = SerialLink.set_baud
+
+    async def set_baud(self: SerialLink, baud: int) -> None:
+        rates.append((self.uri, baud))
+        await really_set(self, baud)
+
+    monkeypatch.setattr(SerialLink, "set_baud", set_baud)
+    async with a_machine() as machine:
+        device = a_board()
+        socket = machine.plug(device)
+        watcher = Watcher()
+        bridge = Bridge(Config(auto=True, baud=2_000_000), serve=False, ports=machine.ports)
+        bridge.hub.attach(watcher)
+        async with bridge:
+            await watcher.until(DeviceChanged, baud=2_000_000)
+            await machine.unplug(socket)
+            lost = await watcher.until(DeviceChanged, state="offline")
+            device.reboot()
+            machine.plug()  # takes the name
+            other = machine.plug(device)
+            await watcher.until(DeviceChanged, lost, link=at(other.path), state="online", baud=2_000_000)
+    assert [baud for uri, baud in rates if uri == at(other.path)] == [2_000_000]
+
+
+@in_loop
+async def test_a_warning_about_the_port_is_one_of_the_device_whatever_boot_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(latency_timer, "SYSFS", tmp_path)
+    async with a_machine() as machine:
+        device = a_board()
+        socket = machine.plug(device)
+        timer = tmp_path / Path(socket.path).name / "latency_timer"
+        timer.mkdir(parents=True)  # nobody can write that
+        monkeypatch.setattr(latency_timer, "_read_ms", lambda asked: 16 if asked == timer else 0)
+        async with auto(machine) as (_, watcher):
+            for _ in range(2):
+                place = await watcher.until(DeviceChanged, len(watcher.events), state="online")
+                assert isinstance(told := watcher.events[place], DeviceChanged)
+                assert latency_timer.UDEV_RULE in told.device.warning
+                device.reboot()
+        assert caplog.text.count(latency_timer.UDEV_RULE) == 1
+
+
 # ------------------------------------------------------------------- released
 
 
@@ -302,8 +356,11 @@ async def test_a_released_board_that_is_plugged_in_elsewhere_stays_released_and_
             await holder.release()
             assert bridge.hub.devices[uid].state == "released"
             await machine.unplug(socket)
+            machine.plug()  # takes the name
             other = machine.plug(device)
+            assert other.path != socket.path
             moved = await watcher.until(DeviceChanged, link=at(other.path), state="released")
+            await asyncio.sleep(4 * finder.POLL_S)
             fcntl.flock(other.slave, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody holds it
             fcntl.flock(other.slave, fcntl.LOCK_UN)
             holder.resume()
@@ -322,9 +379,11 @@ async def test_a_released_board_that_its_adapter_tells_is_not_even_asked() -> No
             (holder,) = bridge.hub.ports.find(uid)
             await holder.release()
             await machine.unplug(socket)
-            other = machine.plug(a_board(), usb="0483:374b", serial_number="066CFF")
+            machine.plug()  # takes the name
+            other = machine.plug(usb="0483:374b", serial_number="066CFF")
             await watcher.until(DeviceChanged, link=at(other.path), state="released")
             assert not other.heard
+            other.device = a_board()
             holder.resume()
             await watcher.until(DeviceChanged, link=at(other.path), state="online")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
@@ -14,8 +15,12 @@ from websockets.typing import Subprotocol
 
 from elves import elf_path
 from system.processes import COMMAND, Board, Bridge, bridge, virtual_board
+from telemetry_bridge import app
+from telemetry_bridge.config import Config, ServerConfig
+from telemetry_bridge.link import PortInfo
 
 BOARD = "blackpill_f411ce"
+API = Subprotocol("telemetry-bridge.v1")
 LIMIT_S = 90
 NOWHERE = ["--http-port", "1"]  # nobody serves there
 
@@ -55,6 +60,25 @@ def test_a_running_bridge_lets_go_and_shows_the_new_boot_of_the_same_device(boar
         wait_for(ws, state="released", id=before["id"])
         after = wait_for(ws, state="online", id=before["id"])
         assert after["boot_id"] != before["boot_id"]
+
+
+def test_a_board_that_was_found_by_itself_is_flashed_and_found_again(board: Board) -> None:
+    path = Path(board.port).resolve()
+
+    async def watch() -> None:
+        here = PortInfo(str(path), "a board", True)
+        found = app.Bridge(Config(auto=True, server=ServerConfig(port=0)), ports=lambda: [here])
+        async with found, asyncio.timeout(LIMIT_S):
+            with await asyncio.to_thread(connect, found.url.replace("http", "ws") + "/ws", subprotocols=[API]) as ws:
+                before = await asyncio.to_thread(wait_for, ws, state="online")
+                where = ["--http-port", found.url.rpartition(":")[2]]
+                done = await asyncio.to_thread(run, "flash", "--port", "auto", *where, image())
+                assert done.returncode == 0, done.stderr
+                await asyncio.to_thread(wait_for, ws, state="released", id=before["id"])
+                after = await asyncio.to_thread(wait_for, ws, state="online", id=before["id"])
+                assert after["boot_id"] != before["boot_id"]
+
+    asyncio.run(watch())
 
 
 def test_release_and_resume(board: Board) -> None:

@@ -65,7 +65,7 @@ class Subscriber:
 
     def by_link(self, port: str) -> dict[str, Any]:
         """The device at a port; empty until there is one."""
-        return next((device for device in self.devices.values() if device["link"] == f"serial:{port}"), {})
+        return next((device for device in self.devices.values() if f"serial:{port}" in device["link"]), {})
 
     def _take(self, told: dict[str, Any]) -> None:
         match told["op"]:
@@ -89,9 +89,10 @@ def subscriber(served: Bridge) -> Iterator[Subscriber]:
 
 
 def test_two_boards_stream_and_each_goes_and_comes_by_itself(tmp_path: Path) -> None:
+    """One is read by the event loop, the other, which goes and comes, by a thread."""
     with (
         two_boards(tmp_path) as (first, second),
-        bridge("run", "--port", first.port, "--port", second.port) as served,
+        bridge("run", "--port", f"serial:{first.port}?reader=thread", "--port", second.port) as served,
         subscriber(served) as client,
     ):
         client.until(lambda: len(client.samples) == 2 and min(client.samples.values()) > 2000)

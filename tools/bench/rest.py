@@ -86,7 +86,7 @@ async def per_minute(process: asyncio.subprocess.Process) -> float:
     """CPU seconds in a minute, from now on."""
     before = cpu_s(process.pid)
     await asyncio.sleep(SECONDS)
-    return (cpu_s(process.pid) - before) * 60 / SECONDS
+    return round((cpu_s(process.pid) - before) * 60 / SECONDS, 3)
 
 
 async def nothing() -> float:

@@ -108,9 +108,10 @@ class Session:
         self._start(now_ns)
         return events
 
-    def moved(self, link_uri: str) -> None:
-        """While the link is closed: the same board is now at another one."""
+    def moved(self, link_uri: str, baud: int) -> None:
+        """While the link is closed: the same board is now at another one, and was heard there at this rate."""
         self._uri = link_uri
+        self._rate.baud = baud
         self._board.moved(link_uri)
 
     def link_warning(self, text: str) -> None:
