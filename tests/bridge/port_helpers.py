@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import os
 import time
 import tty
@@ -93,13 +94,24 @@ class Machine:
     def __init__(self) -> None:
         self.sockets: list[Socket] = []
         self._plugged = 0
+        self._names: set[str] = set()
+
+    def _fresh(self) -> tuple[int, int]:
+        """A terminal of a name that no port of this machine has had."""
+        rejected = []
+        while os.ttyname((pair := os.openpty())[1]) in self._names:
+            rejected.append(pair)
+        for number in itertools.chain(*rejected):
+            os.close(number)
+        self._names.add(os.ttyname(pair[1]))
+        return pair
 
     def ports(self) -> list[PortInfo]:
         return [socket.info for socket in self.sockets]
 
     def plug(self, device: SimulatedDevice | None = None, *, chatter: bytes = b"", **info: object) -> Socket:
         """A port appears."""
-        master, slave = os.openpty()
+        master, slave = self._fresh()
         tty.setraw(slave)
         os.set_blocking(master, False)
         self._plugged += 1
