@@ -11,8 +11,9 @@ const STEP_BACK_S = 0.5;
 /** A pause in the time of consecutive samples that ends the curve: so many periods, but at least a second. */
 const PAUSE_PERIODS = 5;
 const MOST_MARKS = 512;
-/** Seconds after a start in the past in which it comes in a rush: they say nothing about the rate. */
+/** What is of the past comes in a rush that says nothing about the rate, until its lag has not shrunk for so many seconds. */
 const CATCH_UP_S = 1;
+const LAG_STEP_S = 0.05;
 
 /** Where samples are missing on the time axis. `to` is NaN until data go on. */
 export interface LossMark {
@@ -48,6 +49,7 @@ export class StreamModel {
   /** What comes next may be of the past, all at once. */
   #rushes = false;
   #settledAt = -Infinity;
+  #leastLag = Infinity;
   /** Epoch and index from which on losses happened while the page was open. */
   #present: readonly [epoch: number, index: number] | null = null;
 
@@ -142,7 +144,10 @@ export class StreamModel {
       this.misfits += 1;
       return Number.NaN;
     }
-    if (this.#resuming && this.#rushes) this.#settledAt = now + CATCH_UP_S;
+    if (this.#resuming && this.#rushes) {
+      this.#settledAt = now + CATCH_UP_S;
+      this.#leastLag = Infinity;
+    }
     const skip = this.#place(batch);
     if (skip >= batch.samples) return Number.NaN;
     const time = Number(batch.timeNs - originNs) / 1e9;
@@ -155,7 +160,12 @@ export class StreamModel {
     }
     this.ring.append(time, period, batch.columns, batch.samples, skip);
     this.received += batch.samples - skip;
-    if (now >= this.#settledAt) this.rate.add(batch.samples - skip, now);
+    if (now >= this.#settledAt) {
+      this.rate.add(batch.samples - skip, now);
+    } else if (now - this.ring.newest < this.#leastLag - LAG_STEP_S) {
+      this.#leastLag = now - this.ring.newest;
+      this.#settledAt = now + CATCH_UP_S;
+    }
     return this.ring.newest;
   }
 
