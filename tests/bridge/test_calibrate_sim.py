@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from telemetry_bridge.calibrate.live import Pieces, thermometer_of
+from telemetry_bridge.calibrate.live import Pieces
 from telemetry_bridge.calibrate.outcome import Guide
 from telemetry_bridge.calibrate.poses import PoseGuide
 from telemetry_bridge.calibrate.session import Task, calibrate
@@ -60,7 +60,7 @@ class VirtualSource:
             for event in self.step():
                 if isinstance(event, Batch) and event.stream == "imu":
                     yield pieces.chunk(event.time_ns, event.period_ns, event.values.astype(np.float64))
-                elif isinstance(event, Batch) and event.stream == thermometer_of("imu"):
+                elif isinstance(event, Batch) and event.stream == "imu_temp":
                     pieces.warm(float(event.values[0, -1]))
 
 

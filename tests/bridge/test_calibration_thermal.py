@@ -10,13 +10,14 @@ from rich.console import Console
 
 from bridge.calibration_samples import DATE, THERMAL
 from bridge.imu_synthesis import DEG, MG, ORIGIN, Array, Imperfect, sweep
+from telemetry_bridge import cli
 from telemetry_bridge.calibrate.session import Task, calibrate
 from telemetry_bridge.calibrate.sweep import SweepGuide
 from telemetry_bridge.calibration import Calibration, Store, Thermal, Triad
 from telemetry_bridge.calibration.poses import PoseFinder
 from telemetry_bridge.calibration.recording import Chunk, Recording
 from telemetry_bridge.calibration.stage import Correction, bias_at
-from telemetry_bridge.calibration.thermal import STRETCH_S, Sweep, fit_sweep, rebased
+from telemetry_bridge.calibration.thermal import STRETCH_S, Sweep, fit_curve, fit_sweep, rebased
 from telemetry_bridge.errors import CalibrationError
 
 QUIET = Console(quiet=True)
@@ -174,3 +175,36 @@ def test_the_bias_beyond_the_sweep_is_that_of_its_end() -> None:
     np.testing.assert_array_equal(bias_at(triad, 500.0), bias_at(triad, 50.0))
     np.testing.assert_array_equal(bias_at(triad, -300.0), bias_at(triad, 10.0))
     np.testing.assert_array_equal(bias_at(triad, float("nan")), triad.bias)
+
+
+@pytest.mark.parametrize(
+    ("polynomial", "order"), [([0.7, 1.0], 0), ([0.5, 1.03], 1), ([0.5, 1.03, -4e-4], 2), ([0.5, 1.03, -4e-4, 2e-5], 3)]
+)
+def test_a_thermometer_comes_to_agree_with_a_better_one(polynomial: list[float], order: int) -> None:
+    rng = np.random.default_rng(order)
+    nominal = np.linspace(-10, 60, 200)
+    better = np.polynomial.polynomial.polyval(nominal, polynomial)
+    coefficients, after = fit_curve(nominal + rng.normal(size=200) * 0.01, better + rng.normal(size=200) * 0.01)
+    assert len(coefficients) == max(order, 1) + 1
+    made = np.polynomial.polynomial.polyval(nominal, coefficients)
+    assert np.abs(made - better).max() < 0.02
+    assert np.sqrt(np.mean(after**2)) < 0.02
+
+
+def test_a_thermometer_is_calibrated_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    time_s = np.arange(600.0)
+    better = 20 + 25 * time_s / 600
+    rows = "".join(f"{t},{t_c * 1.02 - 1.3:.3f},{t_c:.3f}\n" for t, t_c in zip(time_s, better, strict=True))
+    file = tmp_path / "both.csv"
+    file.write_text(
+        "# device: d\n# stream: mcu_temp\n# sensor: stm32\ntime [s],temperature [degC],reference [degC]\n" + rows
+    )
+    command = ["calibrate", "temperature", "--reference", "tmp117", "--csv", str(file)]
+    assert cli.main(command) == 0
+    made = Store(tmp_path / "telemetry-bridge" / "calibrations").find("d", "mcu_temp", "stm32")
+    assert made is not None
+    correction = Correction(made, ["temperature"])
+    np.testing.assert_allclose(
+        correction.apply(np.array([[20 * 1.02 - 1.3, 45 * 1.02 - 1.3]], np.float32)), [[20, 45]], atol=0.02
+    )

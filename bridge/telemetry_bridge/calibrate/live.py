@@ -51,11 +51,6 @@ class Pieces:
         return Chunk(time_s, values, np.full(count, self._temperature_c))
 
 
-def thermometer_of(stream: str) -> str:
-    """Name of the stream with the temperature of a stream's sensor."""
-    return f"{stream}_temp"
-
-
 # ---------------------------------------------------------- in this process
 
 
@@ -67,13 +62,15 @@ class PortSource:
 
     is_live = True
 
-    def __init__(self, config: Config, device: str, stream: str) -> None:
+    def __init__(self, config: Config, device: str, stream: str, thermometer: str) -> None:
         """Prepare.
 
         Args:
             config: with the lines to open.
             device: id, or the start of one; empty: the only one that is there.
+            thermometer: stream of the temperature that goes with the samples, if there is one.
         """
+        self._thermometer = thermometer
         self._config = msgspec.structs.replace(config, derived=DerivedConfig(streams=()))
         self._device, self._stream = device, stream
         self._items: queue.Queue[_Item] = queue.Queue(_WAITING)
@@ -127,7 +124,7 @@ class PortSource:
                 if item.stream == self._stream:
                     last_s = time.monotonic()
                     yield pieces.chunk(item.time_ns, item.period_ns, nominal.astype(np.float64))
-                elif item.stream == thermometer_of(self._stream):
+                elif item.stream == self._thermometer:
                     pieces.warm(float(nominal[0, -1]))
             if time.monotonic() - last_s > SILENCE_S:
                 raise CalibrationError(f"no samples of {self._stream} for {SILENCE_S:.0f} s")
@@ -201,13 +198,13 @@ class BridgeSource:
 
     is_live = True
 
-    def __init__(self, bridge: RunningBridge, device: str, stream: str) -> None:
+    def __init__(self, bridge: RunningBridge, device: str, stream: str, thermometer: str) -> None:
         """Find the board.
 
         Raises:
             BridgeError: there is none, or more than one.
         """
-        self._bridge, self._stream = bridge, stream
+        self._bridge, self._stream, self._thermometer = bridge, stream, thermometer
         online = [info for info in bridge.online() if info["id"].startswith(device)]
         fitting = [info for info in online if stream in {one["name"] for one in info["streams"]}]
         if len(fitting) != 1:
@@ -230,11 +227,10 @@ class BridgeSource:
             BridgeError: the bridge went away, or no samples come.
         """
         pieces = Pieces()
-        thermometer = thermometer_of(self._stream)
         known = {one["name"] for one in self._info["streams"]}
-        wanted = [self._stream, *([thermometer] if thermometer in known else [])]
+        wanted = [self._stream, *([self._thermometer] if self._thermometer in known else [])]
         for samples in self._bridge.samples(self._info["id"], wanted, calibrated=False):
-            if samples.stream == thermometer:
+            if samples.stream == self._thermometer:
                 pieces.warm(float(samples.values[0, -1]))
             else:
                 yield pieces.chunk(samples.time_ns, samples.period_ns, samples.values.astype(np.float64))

@@ -144,7 +144,7 @@ def as_matrix(rows: Array) -> Matrix:
 
 def parameter_table(kind: str, fit: Fit) -> Table:
     """Scale, misalignment and bias with their standard errors, in the units that people use."""
-    unit, name = (MG, "mg") if kind == "accel" else (DEG, "deg/s")
+    unit, name, digits = (MG, "mg", 3) if kind == "accel" else (DEG, "deg/s", 4)
     rows = [
         (
             f"scale {axis}",
@@ -164,7 +164,11 @@ def parameter_table(kind: str, fit: Fit) -> Table:
         if row != column and fit.matrix_error[row, column] > 0
     ]
     rows += [
-        (f"bias {axis}", f"{fit.bias[row] / unit:+.3f} {name}", f"{fit.bias_error[row] / unit:.3f} {name}")
+        (
+            f"bias {axis}",
+            f"{fit.bias[row] / unit:+.{digits}f} {name}",
+            f"{fit.bias_error[row] / unit:.{digits}f} {name}",
+        )
         for row, axis in enumerate("xyz")
     ]
     title = "Accelerometer" if kind == "accel" else "Gyroscope"

@@ -12,8 +12,8 @@ import numpy as np
 
 from telemetry_bridge.calibration.recording import Array
 
-WIDTH, HEIGHT = 760, 420
-LEFT, RIGHT, TOP, BOTTOM = 84, 24, 44, 56
+WIDTH, HEIGHT = 760, 440
+LEFT, RIGHT, TOP, BOTTOM = 84, 24, 64, 56
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's palette, which colour-blind people can tell apart."""
 
@@ -129,9 +129,9 @@ def _legend(series: Sequence[Series]) -> list[str]:
         right -= 22 + 7 * len(one.name)
         colour = COLOURS[one.colour % len(COLOURS)]
         mark = (
-            f'<circle cx="{right + 5}" cy="20" r="3.2" fill="{colour}"/>'
+            f'<circle cx="{right + 5}" cy="46" r="3.2" fill="{colour}"/>'
             if one.style == "points"
-            else f'<path d="M{right - 4} 20h14" stroke="{colour}" stroke-width="1.6"/>'
+            else f'<path d="M{right - 4} 46h14" stroke="{colour}" stroke-width="1.6"/>'
         )
-        parts.append(f'{mark}<text x="{right + 14}" y="24">{escape(one.name)}</text>')
+        parts.append(f'{mark}<text x="{right + 14}" y="50">{escape(one.name)}</text>')
     return parts

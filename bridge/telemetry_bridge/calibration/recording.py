@@ -8,6 +8,7 @@ A CSV file has a header with units and one row for each sample::
     time [s],accel_x [m/s^2],accel_y [m/s^2],accel_z [m/s^2],gyro_x [rad/s],…,temperature [degC]
 
 ``temperature`` is that of the sensor's own thermometer, repeated in each row. Columns with other names are left out.
+For a thermometer there are ``temperature`` and ``reference``, a better one's.
 """
 
 from __future__ import annotations
@@ -162,7 +163,10 @@ def read_csv(path: Path, overrides: Mapping[str, str] | None = None) -> Recordin
     time_s -= time_s[0]
     if not np.all(np.diff(time_s) > 0):
         raise CalibrationError(f"{path}: time does not go forward in each row")
-    names = [name for name in columns if name in IMU_FIELDS or (name == "temperature" and len(columns) == 2)]
+    against = "reference" in columns  # a thermometer and a better one
+    names = ["temperature"] if against else [name for name in columns if name in IMU_FIELDS]
+    if against and "temperature" not in columns:
+        raise CalibrationError(f"{path}: there is no column `temperature [degC]` beside `reference [degC]`")
     for key in ("device", "sensor"):
         if key not in notes:
             raise CalibrationError(f"{path}: of which {key}? A line `# {key}: …` above the header says so, or --{key}")
@@ -170,7 +174,8 @@ def read_csv(path: Path, overrides: Mapping[str, str] | None = None) -> Recordin
     values = np.array([_column(table, columns, name) for name in names])
     if not np.all(np.isfinite(values)):
         raise CalibrationError(f"{path}: there are values that are not finite")
-    warmth = _column(table, columns, "temperature") if "temperature" in columns else np.full(time_s.size, np.nan)
+    warm = "reference" if against else "temperature"
+    warmth = _column(table, columns, warm) if warm in columns else np.full(time_s.size, np.nan)
     origin = Origin(notes["device"], notes.get("stream", "imu"), notes["sensor"], fields)
     return Recording(origin, Chunk(time_s, values, warmth))
 
@@ -193,7 +198,7 @@ def _columns(path: Path, header: list[str]) -> dict[str, tuple[int, str, float]]
     for place, text in enumerate(header):
         match = _COLUMN.fullmatch(text)
         name = match["name"] if match else text
-        if name not in {"time", "temperature", *IMU_FIELDS}:
+        if name not in {"time", "temperature", "reference", *IMU_FIELDS}:
             continue
         if match is None or match["unit"] not in _UNITS:
             raise CalibrationError(f"{path}: column {text!r} needs a unit, like `{name} [{_expected(name)}]`")
@@ -205,7 +210,7 @@ def _columns(path: Path, header: list[str]) -> dict[str, tuple[int, str, float]]
 
 
 def _expected(name: str) -> str:
-    kinds = {"time": "s", "temperature": "degC", "accel": "m/s^2", "gyro": "rad/s"}
+    kinds = {"time": "s", "temperature": "degC", "reference": "degC", "accel": "m/s^2", "gyro": "rad/s"}
     return kinds[name.split("_", maxsplit=1)[0]]
 
 

@@ -78,13 +78,45 @@ def fit_sweep(poses: Sequence[Pose], first_axis: int, reference_c: float, *, lev
     group = np.cumsum([0, *(not pose.follows for pose in poses[1:])]) if levels else np.zeros(len(poses), int)
     designs = [_design(warmth - reference_c, group, order) for order in range(MAX_ORDER + 1)]
     held_out = [_held_out(design, values) for design in designs]
+    order = _chosen(held_out)
+    found = _solve(designs[order], values)
+    base = designs[0] @ found[order:]
+    return Sweep(found[:order], found[order], warmth, values - base, held_out[order], designs[order] @ found - base)
+
+
+def fit_curve(nominal_c: Array, reference_c: Array) -> tuple[Array, Array]:
+    """The polynomial that makes a thermometer say what a better one says, of the order that its residual asks for.
+
+    Returns:
+        p0, p1 …, at least two, and the held-out residual of each pair, degC.
+
+    Raises:
+        CalibrationError: too few pairs, or too small a span.
+    """
+    if nominal_c.size < MIN_STRETCHES:
+        raise CalibrationError(f"{nominal_c.size} pairs of temperatures are too few: {MIN_STRETCHES} at least")
+    if np.ptp(nominal_c) < SMALLEST_SPAN_K:
+        raise CalibrationError(
+            f"the temperature moved by {np.ptp(nominal_c):.1f} K only: {SMALLEST_SPAN_K:.0f} at least"
+        )
+    middle = float(nominal_c.mean())
+    correction = (reference_c - nominal_c)[:, np.newaxis]
+    designs = [_design(nominal_c - middle, np.zeros(nominal_c.size, int), order) for order in range(MAX_ORDER + 1)]
+    held_out = [_held_out(design, correction) for design in designs]
+    order = _chosen(held_out)
+    found = _solve(designs[order], correction)[:, 0]
+    about_middle = Polynomial([found[order], *found[:order]])
+    whole = about_middle(Polynomial([-middle, 1.0])) + Polynomial([0.0, 1.0])
+    return np.asarray(whole.coef), held_out[order][:, 0]
+
+
+def _chosen(held_out: Sequence[Array]) -> int:
+    """The order from which on a higher one does not bring the residual down by much."""
     order = 0
     for candidate in range(1, MAX_ORDER + 1):
         if _rms(held_out[candidate]) < GAIN * _rms(held_out[order]):
             order = candidate
-    found = _solve(designs[order], values)
-    base = designs[0] @ found[order:]
-    return Sweep(found[:order], found[order], warmth, values - base, held_out[order], designs[order] @ found - base)
+    return order
 
 
 def _design(rise: Array, group: npt.NDArray[np.int_], order: int) -> Array:

@@ -24,7 +24,8 @@ what:
   accel         scale, misalignment and bias: put the board down in 15 or more directions
   gyro          the same for the gyroscope, from the turns between them; the accelerometer too if it has none yet
   gyro --bias   only the gyroscope's bias of today: 3 s of rest
-  temperature   how the biases drift: let the board rest while it warms up or cools down
+  temperature   how the biases drift: let the board rest while it warms up or cools down; with --reference
+                a thermometer against a better one
   noise         Allan deviation: let the board rest for half an hour; nothing is kept but the plot
 
 examples:
@@ -74,6 +75,9 @@ def add_parser(commands: options.Commands) -> None:
     own.add_argument("--bias", action="store_true", help="gyro: only its bias, from 3 s of rest")
     own.add_argument("--poses", type=_poses, metavar="N", help="accel, gyro: poses at least (default: 15)")
     own.add_argument("--span", type=_positive, metavar="K", help="temperature: how far it is to move (default: 15 K)")
+    own.add_argument(
+        "--reference", metavar="STREAM", default="", help="temperature: calibrate the thermometer --stream against this"
+    )
     own.add_argument("--minutes", type=_positive, metavar="MIN", help="noise: length of the rest (default: 30)")
     own.add_argument(
         "--latitude", type=_between(-90, 90), metavar="DEG", help="accel, gyro: for local gravity (else 9.80665 m/s^2)"
@@ -111,6 +115,7 @@ def _source(args: argparse.Namespace, config: Config) -> Iterator[Source]:
     from telemetry_bridge.calibration.recording import read_csv
 
     stream = args.stream or "imu"
+    thermometer = args.reference or f"{stream}_temp"
     if args.csv is not None:
         yield read_csv(args.csv, {"device": args.device, "stream": args.stream, "sensor": args.sensor})
         return
@@ -118,7 +123,7 @@ def _source(args: argparse.Namespace, config: Config) -> Iterator[Source]:
     from telemetry_bridge.client import RunningBridge
 
     if args.port:
-        with PortSource(config, args.device, stream) as source:
+        with PortSource(config, args.device, stream, thermometer) as source:
             yield source
         return
     where = options.where(args)
@@ -126,18 +131,21 @@ def _source(args: argparse.Namespace, config: Config) -> Iterator[Source]:
     if bridge is None:
         raise CalibrationError(f"no bridge serves {where.url}; --port or --csv say where else the samples come from")
     with bridge:
-        yield BridgeSource(bridge, args.device, stream)
+        yield BridgeSource(bridge, args.device, stream, thermometer)
 
 
 def _guide(args: argparse.Namespace, origin: Origin, base: Calibration | None) -> Guide:
     from telemetry_bridge.calibrate.noise import MINUTES, NoiseGuide
     from telemetry_bridge.calibrate.poses import PoseGuide, RestGuide
     from telemetry_bridge.calibrate.sweep import SPAN_K, SweepGuide
+    from telemetry_bridge.calibrate.thermometer import ThermometerGuide
     from telemetry_bridge.calibration.coverage import POSES
     from telemetry_bridge.calibration.gravity import local_gravity
 
     if args.what == "noise":
         return NoiseGuide(origin, args.minutes or MINUTES)
+    if args.what == "temperature" and args.reference:
+        return ThermometerGuide(origin, args.span or SPAN_K, args.reference)
     if args.what == "temperature":
         return SweepGuide(origin, base, args.span or SPAN_K)
     if args.what == "gyro" and args.bias:

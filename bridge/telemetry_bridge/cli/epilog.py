@@ -15,6 +15,7 @@ examples:
   telemetry-bridge run                          the lines that the configuration file names
   telemetry-bridge config --check               whether that file is right
   telemetry-bridge monitor --port auto          live values in this terminal, no server
+  telemetry-bridge calibrate gyro               both inertial sensors of the board of a running bridge, by hand
   telemetry-bridge flash --port /dev/ttyUSB0 firmware.elf
   telemetry-bridge command set_rate stream=imu rate_hz=500   to the board of a running bridge
 
@@ -22,7 +23,7 @@ ports:
   serial:/dev/ttyACM0[?baud=921600], or just /dev/ttyACM0 or COM3; this rate is that of the board after a reset
   serial:rfc2217://HOST:PORT                    a port of another machine, by RFC 2217 (ser2net, terminal servers)
   tcp:HOST:PORT
-  sim:[?rate=1000&seed=1]                       the simulated board
+  sim:[?rate=1000&seed=1]                       the simulated board; &motion=hand|poses|rest, &errors=1: uncalibrated
   auto                                          every serial port is asked, and asked again when something is plugged
                                                 in; each board that answers is taken, whichever port it has next time
 --port may be repeated: several ports, or ports and auto.
