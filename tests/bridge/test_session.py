@@ -801,6 +801,20 @@ def test_pings_come_ten_a_second_and_later_one() -> None:
     assert len(harness.sent("ping")) - before in range(9, 12)
 
 
+def test_a_clock_that_was_upset_is_learnt_anew_quickly() -> None:
+    harness = online()
+    harness.pass_ms(40_000)
+    assert harness.devices[-1].device.clock.state == "locked"
+    harness.boot_ns -= 300 * MS  # the board's clock jumps ahead, as an emulator's may
+    before = len(harness.sent("ping"))
+    harness.pass_ms(5_000)
+    assert len(harness.sent("ping")) - before > 35
+    harness.say(health(harness.device_us))
+    clock = harness.devices[-1].device.clock
+    assert clock.state == "locked"
+    assert clock.offset_ns == pytest.approx(WALL_NS + harness.boot_ns, abs=5 * MS)
+
+
 # --------------------------------------------------------------------- reports
 
 

@@ -261,18 +261,23 @@ class Board:
             case _:
                 pass  # a fault that was reported before, or a message of the host's direction
 
-    def exchange(self, sent_ns: int, command_bytes: int, stamps: Sequence[int], answer_bytes: int, now_ns: int) -> None:
-        """A ping sent at ``sent_ns`` was answered with ``stamps`` received_us, sent_us."""
+    def exchange(self, sent_ns: int, command_bytes: int, stamps: Sequence[int], answer_bytes: int, now_ns: int) -> bool:
+        """A ping sent at ``sent_ns`` was answered with ``stamps`` received_us, sent_us.
+
+        True if that upset what was known of the clock: learn it anew.
+        """
         run = self._run
         if run is None or not self.online or self.doubt:
-            return
+            return False
         received_us, sent_us = map(run.time.widen, stamps)
         if not run.time.plausible(sent_us, now_ns):
             self.doubt = True
-            return
+            return False
         run.time.note(sent_us, now_ns)
+        before = run.clock.state(now_ns)
         run.clock.add(Exchange(sent_ns, received_us, sent_us, now_ns, command_bytes, answer_bytes))
         self.release(now_ns)
+        return before == "locked" and run.clock.state(now_ns) != "locked"
 
     def _health(self, message: messages.Health, run: Run, now_ns: int) -> None:
         time_us = run.time.widen(message.time_us)

@@ -32,7 +32,7 @@ class Pings:
         """When to send the next one; None while the board is not known."""
 
     def start(self, now_ns: int) -> None:
-        """The board is there: learn its clock quickly."""
+        """The board is there, or its clock was upset: learn it quickly."""
         self._waiting.clear()
         self._fast_until_ns = now_ns + FAST_FOR_NS
         self.due_ns = now_ns

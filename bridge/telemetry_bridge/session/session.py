@@ -248,7 +248,8 @@ class Session:
             stamps = _PING.unpack_result(response.data)
             if not isinstance(stamps, Refused):
                 times = stamps["received_us"], stamps["sent_us"]
-                self._board.exchange(ping.sent_ns, ping.size, times, size, now_ns)
+                if self._board.exchange(ping.sent_ns, ping.size, times, size, now_ns):
+                    self._pings.start(now_ns)
             return
         ended = self._commands.answered(response)
         if ended is None:
