@@ -15,6 +15,8 @@ from websockets.protocol import State
 
 from bridge.server_helpers import Samples, decode
 from telemetry_bridge.config import Limits
+from telemetry_bridge.derived.deriver import Deriver
+from telemetry_bridge.derived.orientation import Orientation
 from telemetry_bridge.events import Batch, CommandDone, EpochStarted, Event, Gap
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server.connection import Connection
@@ -113,6 +115,7 @@ class LossBench:
         self.device = SimulatedDevice(seed=seed, baud=baud)
         self.wire = Wire()
         self.session = Session("sim:", wall_ns=0, monotonic_ns=0, baud=baud)
+        self.deriver = Deriver([Orientation])
         self.hub = Hub()
         self.now_ns = 50 * SECOND
         self.events: list[Event] = []
@@ -126,7 +129,8 @@ class LossBench:
         self.hub.attach(router)
         self.reader = Reader()
         self.client = Client(cast(Connection, self.reader), self.hub, router, limits, {})
-        modes = [("every", stream) for stream in self.STREAMS] + [("latest", "imu"), ("envelope", "imu")]
+        others = [("latest", "imu"), ("envelope", "imu"), ("every", "orientation"), ("latest", "orientation")]
+        modes = [("every", stream) for stream in self.STREAMS] + others
         for number, (mode, stream) in enumerate(modes):
             wish = {"op": "subscribe", "id": number, "device": "*", "stream": stream, "mode": mode, "rate_hz": 7}
             self.client.receive(json.dumps(wish))
@@ -194,7 +198,8 @@ class LossBench:
     def _publish(self, events: list[Event]) -> None:
         for event in events:
             if not isinstance(event, CommandDone):
-                self.hub.publish(event)
+                for passed in self.deriver.process(event):
+                    self.hub.publish(passed)
 
     def _hear(self, sent: bytes, received: bytes) -> None:
         came = [self._samples(item) for item in self._arriving.feed(received) if isinstance(item, Frame)]
@@ -285,7 +290,7 @@ def received(bench: LossBench) -> dict[str, Received]:
     for message in bench.reader.messages:
         if isinstance(message, dict) and message["op"] == "subscription_added":
             added = message["subscription"]
-            if message["request"] >= len(bench.STREAMS):  # of the other modes the sums are enough
+            if message["request"] >= len(bench.STREAMS):  # of the others the sums are enough
                 continue
             one = found[added["sub"]] = names[added["stream"]] = Received()
             one.sub, one.next_index = added["sub"], added["next_index"]
