@@ -31,6 +31,9 @@ from telemetry_protocol import Decoder, Frame, messages
 MS = 1_000_000
 SECOND = 1_000_000_000
 STEP_NS = 5 * MS
+STALL_NS = 4 * SECOND
+"""The subscriber reads on after this long: behind a line that loses something all the time, the gaps alone would fill
+its queue, and it would be closed."""
 
 
 @dataclass
@@ -123,6 +126,7 @@ class LossBench:
         self.log: list[tuple[str, str, range, bool]] = []
         """Each frame, in the order sent: boot, stream, its indexes (none if it has no samples), whether it came."""
         self._arriving = Decoder()
+        self._reads_on_ns = 0
         self.hub.attach(self)
         limits = Limits(queue_bytes=65_536, queue_messages=1000)  # two seconds of samples; what waits longer is dropped
         router = self.router = Router(self.hub, limits)
@@ -150,6 +154,8 @@ class LossBench:
             for sent, received in self.wire.carry(data):
                 self._hear(sent, received)
             self._publish(self.session.poll(self.now_ns))
+            if self.reader.paused and self.now_ns >= self._reads_on_ns:
+                self.read_on()
             output = self.session.take_output()
             if output:
                 self.device.receive(output, self.now_ns)
@@ -183,8 +189,10 @@ class LossBench:
         self.session.command("set_range", {"stream": 0, "field": 0, "full_scale": wanted}, self.now_ns)
 
     def stall(self) -> None:
-        """The subscriber stops reading."""
-        self.reader.paused = True
+        """The subscriber stops reading, for :data:`STALL_NS` at most."""
+        if not self.reader.paused:
+            self.reader.paused = True
+            self._reads_on_ns = self.now_ns + STALL_NS
 
     def read_on(self) -> None:
         """The subscriber reads all there is, and goes on."""

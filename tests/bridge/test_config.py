@@ -158,3 +158,13 @@ def test_the_command_tries_what_can_be_tried(
 ) -> None:
     assert main(["config", "--check", str(written(tmp_path, text))]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_commands_to_a_running_bridge_know_its_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "telemetry-bridge.toml").write_text("[server]\nport = 9")  # discard: nobody serves there
+    for options, port in ([], 9), (["--http-port", "7"], 7), (["--url", "ws://localhost:11"], 11):
+        assert main(["release", *options]) == 1
+        assert f"localhost:{port}" in capsys.readouterr().err

@@ -115,9 +115,8 @@ def running() -> argparse.ArgumentParser:
     place.add_argument(
         "--http-port",
         type=port_number,
-        default=8765,
         metavar="PORT",
-        help="where a running bridge serves on this machine (default: %(default)s)",
+        help="where a running bridge serves on this machine (default: 8765, or as configured)",
     )
     place.add_argument("--url", metavar="URL", help="the same elsewhere, e.g. wss://bench.example.org:8765")
     options.add_argument(
@@ -131,8 +130,16 @@ def running() -> argparse.ArgumentParser:
 
 
 def where(args: argparse.Namespace) -> Where:
-    """The running bridge that :func:`running` names."""
-    return Where(args.url or args.http_port, args.token_file, args.ca_file)
+    """The running bridge that :func:`running` names; if neither, the one that the configuration is of.
+
+    Raises:
+        ConfigError: its file cannot be read or understood.
+    """
+    place = args.url if args.http_port is None else args.http_port
+    if place is None:
+        path = configuration.find()
+        place = (Config() if path is None else configuration.load(path)).server.port
+    return Where(place, args.token_file, args.ca_file)
 
 
 def configured(args: argparse.Namespace) -> Config:
