@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bridge.test_cli import run
 from telemetry_bridge import config as configuration
 from telemetry_bridge.cli import main
 from telemetry_bridge.cli.config import as_toml
@@ -168,3 +169,10 @@ def test_commands_to_a_running_bridge_know_its_port(
     for options, port in ([], 9), (["--http-port", "7"], 7), (["--url", "ws://localhost:11"], 11):
         assert main(["release", *options]) == 1
         assert f"localhost:{port}" in capsys.readouterr().err
+
+
+def test_it_says_which_file_was_taken(tmp_path: Path) -> None:
+    path = written(tmp_path, "[server]\nport = 0")
+    taken = run("demo", "-v", "--duration", "0.1", "--config", str(path))
+    assert taken.returncode == 0
+    assert f"configuration: {path}" in taken.stderr

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
+import time
 
 import pytest
 
@@ -13,6 +15,7 @@ from telemetry_bridge.events import ClockInfo, DeviceChanged, DeviceState
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server import Server
 from telemetry_bridge.server.health import UNSYNCED_S, Watch
+from telemetry_bridge.server.process import LoopLag
 
 LOCKED = ClockInfo("locked", 0, 0.0, 1000)
 
@@ -119,6 +122,16 @@ def test_an_event_loop_that_stalls_is_told_for_a_while() -> None:
         bench.watch.lag.note(0.0)
     assert bench.reasons == []
     assert bench.watch.lag.worst_s() == 1.5
+
+
+@in_loop
+async def test_the_lag_of_the_event_loop_is_measured() -> None:
+    lag = LoopLag(interval_s=0.01)
+    lag.start()
+    time.sleep(0.1)  # noqa: ASYNC251 - this is what must not happen
+    await asyncio.sleep(0.001)  # due after the check, which is late
+    lag.stop()
+    assert lag.worst_s() >= 0.09
 
 
 @in_loop

@@ -18,15 +18,16 @@ WINDOW_S: Final = 60
 class LoopLag:
     """How late the event loop runs what is due: everybody waits that long."""
 
-    def __init__(self) -> None:
-        self._lags: deque[float] = deque(maxlen=round(WINDOW_S / INTERVAL_S))
+    def __init__(self, interval_s: float = INTERVAL_S) -> None:
+        self._interval_s = interval_s
+        self._lags: deque[float] = deque(maxlen=round(WINDOW_S / interval_s))
         self._due_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to watch the loop that runs now."""
         loop = asyncio.get_running_loop()
-        self._due_s = loop.time() + INTERVAL_S
+        self._due_s = loop.time() + self._interval_s
         self._timer = loop.call_at(self._due_s, self._check)
 
     def stop(self) -> None:
@@ -44,7 +45,7 @@ class LoopLag:
 
     def worst_s(self, seconds: float = WINDOW_S) -> float:
         """The worst of so long ago until now."""
-        count = max(round(seconds / INTERVAL_S), 1)
+        count = max(round(seconds / self._interval_s), 1)
         return max(list(self._lags)[-count:], default=0.0)
 
 
