@@ -95,6 +95,11 @@ class _Candidate:
     said: str = ""
     asking: asyncio.Task[None] | None = None
 
+    @property
+    def is_asked(self) -> bool:
+        """It is being asked now."""
+        return self.asking is not None and not self.asking.done()
+
 
 class Finder:
     """Asks each port once it appears, and gives each board its line.
@@ -119,6 +124,7 @@ class Finder:
         self._fixed = fixed
         self._candidates: dict[str, _Candidate] = {}
         self._found_at: dict[Line, PortInfo] = {}
+        self._meant_for: dict[Line, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._released = False
@@ -154,7 +160,8 @@ class Finder:
         self._wake.set()
 
     def _asking(self) -> list[asyncio.Task[None]]:
-        return [candidate.asking for candidate in self._candidates.values() if candidate.asking is not None]
+        asked = [candidate.asking for candidate in self._candidates.values() if candidate.is_asked]
+        return [task for task in asked if task is not None]
 
     async def _look(self) -> None:
         ports = await asyncio.to_thread(self._ports)
@@ -170,11 +177,11 @@ class Finder:
             self._candidates[port.device] = candidate
             if path_of(port.device) in claimed:
                 candidate.pause_s, candidate.said = 0.0, ""
-            elif candidate.asking is None and candidate.due_s <= now_s and not self._is_spared(candidate):
+            elif not candidate.is_asked and candidate.due_s <= now_s and not self._is_spared(candidate):
                 candidate.due_s = now_s + POLL_S
                 candidate.asking = asyncio.create_task(self._try(candidate))
         for gone in known.values():  # kept until they are done: they hold a port
-            if gone.asking is not None:
+            if gone.is_asked:
                 self._candidates[gone.port.device] = gone
         if not self.lines and not self._asking():
             names = [port.device for port in ports if not port.is_console]
@@ -224,7 +231,6 @@ class Finder:
             # the first time it may be about to go, or udev has not seen to it yet
             self._leave(candidate, CANNOT_OPEN_S, str(error), candidate.pause_s > 0)
         finally:
-            candidate.asking = None
             self._wake.set()
 
     def _leave(self, candidate: _Candidate, pauses_s: tuple[float, float], why: str, aloud: bool) -> None:
@@ -237,12 +243,12 @@ class Finder:
 
     async def _give_line(self, port: PortInfo, device: DeviceInfo) -> None:
         """A board is at that port: to the line that has it, or to a new one."""
-        line = next((line for line in self.lines if line.device == device.id), None)
-        if any(other.device == device.id and other.is_online for other in (*self._fixed, *self.lines)):
+        line = next((line for line in self.lines if (line.device or self._meant_for[line]) == device.id), None)
+        if self._is_online(device.id):
             await asyncio.sleep(TWIN_S)
-            if line is None or line.is_online:  # there are two of that id
-                line = next((line for line in self.lines if line.is_lost and line.uri == port.uri), None)
-                line = line if line is not None and (line.device or "").startswith("link-") else None
+            if self._is_online(device.id):  # there are two of that id
+                lost = [line for line in self.lines if line.is_lost and line.uri == port.uri]
+                line = next((line for line in lost if (line.device or "").startswith("link-")), None)
         link = create(port.uri)
         if line is not None:
             _log.info(
@@ -256,4 +262,8 @@ class Finder:
             task = asyncio.create_task(line.run())
             task.add_done_callback(lambda _: self._wake.set())
             self._tasks.append(task)
+            self._meant_for[line] = device.id
         self._found_at[line] = port
+
+    def _is_online(self, device: str) -> bool:
+        return any(line.device == device and line.is_online for line in (*self._fixed, *self.lines))

@@ -130,6 +130,22 @@ async def test_a_port_without_a_board_is_asked_again_when_it_was_plugged_in_anew
 
 
 @in_loop
+async def test_a_port_that_is_plugged_in_anew_while_it_is_asked_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(line, "HELLO_TIMEOUT_S", 0.5)
+    async with a_machine() as machine:
+        socket = machine.plug()
+        async with auto(machine) as (_, watcher):
+            await until(lambda: socket.heard)
+            monkeypatch.setattr(line, "HELLO_TIMEOUT_S", 10.0)  # of the next asking
+            socket.info = dataclasses.replace(socket.info, plugged=99)
+            await until(lambda: "no answer within" in caplog.text)
+            socket.device = a_board()
+            await watcher.until(DeviceChanged, link=at(socket.path), state="online")
+
+
+@in_loop
 async def test_a_port_without_a_board_is_left_alone_for_long_and_then_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -151,6 +167,7 @@ async def test_resume_asks_again_at_once(monkeypatch: pytest.MonkeyPatch, caplog
         async with auto(machine) as (bridge, watcher):
             await until(lambda: "no answer within" in caplog.text)
             socket.device = a_board()
+            monkeypatch.setattr(line, "HELLO_TIMEOUT_S", 10.0)
             (everywhere,) = bridge.hub.ports.find("auto")
             everywhere.resume()
             await watcher.until(DeviceChanged, link=at(socket.path), state="online")
@@ -269,26 +286,30 @@ async def test_two_boards_of_one_id_are_two_devices(monkeypatch: pytest.MonkeyPa
 @in_loop
 async def test_a_port_that_is_lost_again_and_again_is_not_asked_without_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
-    really_ask = finder.ask
+    found: set[str] = set()
+    really_ask, really_serve = finder.ask, Line._serve_until_lost
 
     async def ask(link: Link) -> DeviceInfo:
         asked.append(asyncio.get_running_loop().time())
         device = await really_ask(link)
-        monkeypatch.setattr(Line, "_serve_until_lost", lose)
+        found.add(device.id)
         return device
 
-    async def lose(self: Line) -> None:
-        monkeypatch.undo()
-        monkeypatch.setattr(finder, "ask", ask)
+    async def serve(self: Line) -> None:
+        if not found:
+            return await really_serve(self)
+        found.clear()
+        await self._link.close()
         raise LinkError(f"{self.uri}: gone")
 
     monkeypatch.setattr(finder, "ask", ask)
+    monkeypatch.setattr(Line, "_serve_until_lost", serve)
     async with a_machine() as machine:
         machine.plug(a_board())
-        async with auto(machine):
-            await until(lambda: len(asked) >= 3)
-    pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
-    assert min(pauses[1:]) >= finder.POLL_S
+        async with auto(machine) as (bridge, _):
+            await until(lambda: len(asked) >= 4)
+            assert len(bridge.hub.ports.find(None)) == 2  # auto, and one line for the one board
+    assert min(later - earlier for earlier, later in itertools.pairwise(asked)) >= finder.POLL_S
 
 
 @in_loop
@@ -418,7 +439,7 @@ async def test_released_as_a_whole_it_opens_no_port_until_it_is_resumed() -> Non
 
 @in_loop
 async def test_the_first_board_is_that_of_the_port_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "HELLO_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(line, "HELLO_TIMEOUT_S", 2.0)
     async with a_machine() as machine:
         machine.plug()
         alive = machine.plug(a_board())
