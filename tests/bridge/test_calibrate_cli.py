@@ -197,6 +197,31 @@ def test_a_file_that_is_not_as_described_is_refused_in_one_line(
     assert any(part in error for part in message.split("|"))
 
 
+def test_an_accelerometer_that_was_only_swept_is_no_reference(tmp_path: Path, folder: Path) -> None:
+    warm = write_csv(tmp_path / "sweep.csv", sweep(SENSOR, 15.0, 45.0, seed=7))
+    walk = write_csv(tmp_path / "walk.csv", recording(SENSOR, seed=7))
+    assert cli.main(["calibrate", "temperature", "--csv", str(warm)]) == 0
+    assert cli.main(["calibrate", "gyro", "--csv", str(walk)]) == 0
+    made = in_force(folder)
+    assert made.accel is not None
+    assert made.accel.thermal is not None
+    assert np.abs(np.array(made.accel.matrix) - SENSOR.accel_matrix).max() < 0.0005
+
+
+def test_when_it_cannot_be_kept_no_plot_is_left(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    walk = write_csv(tmp_path / "walk.csv", recording(SENSOR, seed=7))
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "save", stopped)
+    assert cli.main(["calibrate", "accel", "--csv", str(walk)]) == 1
+    assert "nothing was kept" in capsys.readouterr().err
+    assert list(folder.iterdir()) == []
+
+
 def test_a_part_that_was_not_told_can_be_named(tmp_path: Path, folder: Path) -> None:
     walk = write_csv(tmp_path / "walk.csv", recording(SENSOR, seed=7))
     lines = walk.read_text().splitlines(keepends=True)

@@ -117,6 +117,17 @@ def test_without_the_line_of_its_id_an_edited_file_gets_a_new_one(tmp_path: Path
     assert found.id not in {saved.id, ""}
 
 
+def test_texts_of_any_kind_come_back_or_are_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    odd = msgspec.structs.replace(ACCEL, method='"quoted" \\ \t\n \u00e9 \U0001f600', counts={"odd key.": 1})
+    saved, _ = store.save(calibration(accel=odd))
+    assert Store(tmp_path).get(saved.id) == saved
+    assert saved.accel == odd
+    with pytest.raises(CalibrationError, match="characters"):
+        store.save(calibration(days=1, accel=msgspec.structs.replace(ACCEL, method="\x7f")))
+    assert store.all() == [saved]
+
+
 def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
     old, _ = store.save(calibration())

@@ -108,6 +108,8 @@ class PoseGuide:
         poses = self._finder.poses
         base = self._base
         known = base.accel if base is not None and self._gyro else None
+        if known is not None and known.matrix == IDENTITY:
+            known = None  # it has been in a temperature sweep only
         parts: dict[str, Triad] = {}
         residuals: list[Sequence[str]] = []
         tables: list[Table] = []

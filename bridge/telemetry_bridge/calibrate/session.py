@@ -62,15 +62,20 @@ def calibrate(task: Task, source: Source, store: Store, progress: Console, repor
 
 
 def _keep(task: Task, outcome: Outcome, made: Calibration | None, store: Store, report: Console) -> Calibration | None:
-    plot = task.figure
-    saved = None
-    if made is not None and task.save:
-        saved, path = store.save(made)
-        plot = plot or path.with_suffix(".svg")
-        report.print(f"calibration {saved.id} is in force: {path}", soft_wrap=True, markup=False)
+    kept = made.sealed() if made is not None and task.save else None
+    plot = task.figure if kept is None else task.figure or store.path_of(kept).with_suffix(".svg")
+    if plot is not None:
+        write_whole(plot, outcome.figure)
+    if kept is not None:
+        try:
+            kept, path = store.save(kept)
+        except BaseException:
+            if plot is not None:
+                plot.unlink(missing_ok=True)
+            raise
+        report.print(f"calibration {kept.id} is in force: {path}", soft_wrap=True, markup=False)
     elif made is not None:
         report.print("not kept, as asked")
     if plot is not None:
-        write_whole(plot, outcome.figure)
         report.print(f"plot: {plot}", soft_wrap=True, markup=False)
-    return saved
+    return kept

@@ -15,6 +15,7 @@ import datetime
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
@@ -221,10 +222,14 @@ def _write_table(lines: list[str], path: str, table: Mapping[str, Any]) -> None:
         lines += ["", f"[{path}]"]
     for name, value in table.items():
         if not isinstance(value, dict):
-            lines.append(f"{name} = {_write(name, value)}")
+            lines.append(f"{_key(name)} = {_write(name, value)}")
     for name, value in table.items():
         if isinstance(value, dict):
-            _write_table(lines, f"{path}.{name}" if path else name, value)
+            _write_table(lines, f"{path}.{_key(name)}" if path else _key(name), value)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _write(name: str, value: object) -> str:

@@ -1,7 +1,7 @@
 """Applies calibrations to what passes from the session to the hub.
 
-A batch of 40 samples of an IMU costs about 5 us (benchmark in tools/bench). The arithmetic is float32: against float64
-it errs by less than 4 x 2^-24 of the largest value of the sample, 37 um/s^2 at 16 g, where one count is 4,800.
+A batch of 40 samples of an IMU costs about 4 us (part of tools/bench/decode.py). The arithmetic is float32: against
+float64 it errs by less than 4 x 2^-24 of the largest value of the sample, 37 um/s^2 at 16 g, where one count is 4,800.
 """
 
 from __future__ import annotations

@@ -121,9 +121,17 @@ class Store:
             CalibrationError: it cannot be applied, or the folder cannot be written.
         """
         sealed = calibration.sealed()
-        sealed.check()
+        text = to_toml(sealed)
+        try:
+            same = from_toml(tomllib.loads(text)) == sealed
+        except tomllib.TOMLDecodeError:
+            same = False
+        if not same:
+            raise CalibrationError(
+                "the calibration cannot be kept: there are characters in its texts that no file can hold"
+            )
         path = self.path_of(sealed)
-        write_whole(path, to_toml(sealed))
+        write_whole(path, text)
         self.reload()
         return sealed, path
 

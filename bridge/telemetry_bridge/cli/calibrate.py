@@ -83,7 +83,7 @@ def add_parser(commands: options.Commands) -> None:
         "--latitude", type=_between(-90, 90), metavar="DEG", help="accel, gyro: for local gravity (else 9.80665 m/s^2)"
     )
     own.add_argument("--height", type=_between(-500, 9000), default=0.0, metavar="M", help="above the sea, with that")
-    parents = own, options.source(required=False, several=True), options.running(), options.common()
+    parents = own, options.source(required=False, several=True), options.running(), options.basic()
     options.add(commands, "calibrate", text, *parents, epilog=EPILOG).set_defaults(run=run)
 
 

@@ -61,6 +61,13 @@ def port_number(text: str) -> int:
 
 def common() -> argparse.ArgumentParser:
     """Of every command that runs a bridge."""
+    options = basic()
+    options.add_argument("--duration", type=seconds, metavar="SECONDS", help="end by itself after this time")
+    return options
+
+
+def basic() -> argparse.ArgumentParser:
+    """Of every command that reads the configuration."""
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument(
         "--config",
@@ -68,7 +75,6 @@ def common() -> argparse.ArgumentParser:
         help="configuration file (default: telemetry-bridge.toml here, in the user's configuration folder as "
         "telemetry-bridge/config.toml, in /etc); options here go before what it says",
     )
-    options.add_argument("--duration", type=seconds, metavar="SECONDS", help="end by itself after this time")
     options.add_argument("-v", "--verbose", action="count", default=0, help="say more on stderr; twice: everything")
     return options
 
