@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,7 +77,10 @@ def test_a_guided_walk_finds_the_errors_of_the_board_and_takes_them_away(tmp_pat
     def begin(_: object) -> Guide:
         return Watched(source.origin, None, GRAVITY, gyro=True)
 
-    made = calibrate(Task(begin), source, store, QUIET, QUIET)
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    made = calibrate(Task(begin), source, store, terminal, QUIET)
+    assert isinstance(terminal.file, io.StringIO)
+    assert "tilted between x and z" in terminal.file.getvalue()
     assert made is not None
     truth = Errors.draw(ERRORS)
     assert made.accel is not None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,6 +13,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from telemetry_bridge.calibrate.outcome import Guide, Outcome, Table
+
+REFRESH_HZ: Final = 8
 
 
 class Display:
@@ -21,6 +25,7 @@ class Display:
         self._told = 0
         self._prompted = ""
         self._live: Live | None = None
+        self._due_s = 0.0
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -28,7 +33,7 @@ class Display:
         if not self._console.is_terminal:
             yield
             return
-        with Live(self._render(), console=self._console, refresh_per_second=8, transient=True) as self._live:
+        with Live(self._render(), console=self._console, auto_refresh=False, transient=True) as self._live:
             yield
 
     def update(self) -> None:
@@ -36,8 +41,9 @@ class Display:
         for complaint in self._guide.complaints[self._told :]:
             self._console.print(Text(f"! {complaint}", style="yellow"))
         self._told = len(self._guide.complaints)
-        if self._live is not None:
-            self._live.update(self._render())
+        if self._live is not None and time.monotonic() >= self._due_s:
+            self._due_s = time.monotonic() + 1 / REFRESH_HZ
+            self._live.update(self._render(), refresh=True)
 
     def say(self, prompt: str) -> None:
         """Say what to do where there is no live display: each sentence once."""
