@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from bridge.calibration_samples import ACCEL, CURVE, DEVICE, GYRO, IMU, calibration, device, stream
-from telemetry_bridge.calibration import Calibrator, Store, Triad
+from telemetry_bridge.calibration import Calibrations, Calibrator, Store, Triad
 from telemetry_bridge.events import Batch, DeviceChanged, EpochStarted, Event, FieldInfo, Gap
 
 TEMPERATURE = ("temperature",)
@@ -196,3 +196,26 @@ def test_full_scale_does_not_matter(tmp_path: Path) -> None:
         calibrated(started(tmp_path / "a"), batch(VALUES)),
         calibrated(started(tmp_path / "b", accel=other), batch(VALUES)),
     )
+
+
+def test_a_file_that_comes_or_goes_is_seen_and_reaches_every_line(tmp_path: Path) -> None:
+    watched = Calibrations(Store(tmp_path / "folder"))
+    stages = [watched.stage(), watched.stage()]
+    for stage in stages:
+        through(stage, DeviceChanged(device(stream())))
+    given = batch(VALUES)
+    watched.look()
+    assert [through(stage, given) for stage in stages] == [[given], [given]]
+    _, path = Store(tmp_path / "folder").save(calibration())
+    watched.look()
+    for stage in stages:
+        assert [type(event) for event in through(stage, given)] == [DeviceChanged, Batch]
+        np.testing.assert_allclose(calibrated(stage, given), expected(VALUES), atol=1e-5)
+    watched.look()
+    assert len(through(stages[0], given)) == 1
+    path.unlink()
+    watched.look()
+    told, made = through(stages[0], given)
+    assert isinstance(told, DeviceChanged)
+    assert told.device.streams[0].calibration is None
+    assert made is given
