@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import tomllib
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bridge.calibration_samples import ACCEL, CURVE, DATE, DEVICE, GYRO, THERMAL, calibration
 from telemetry_bridge.calibration import Store, Triad, default_folder
@@ -70,6 +73,10 @@ BROKEN = {
     "an absurd matrix": to_toml(calibration()).replace("0.99", "0.0"),
     "a wrong unit": to_toml(calibration()).replace('unit = "rad/s"', 'unit = "deg/s"'),
     "edited by hand": to_toml(calibration().sealed()).replace("0.99", "0.98"),
+    "a date before time": to_toml(calibration()).replace("2026-05-01T12:00:00Z", "0001-01-01T00:00:00+10:00", 1),
+    "a number beyond all bounds": to_toml(calibration()).replace("0.99", "1" + "0" * 400),
+    "a residual without bounds": to_toml(calibration()).replace("before = 0.3", "before = inf"),
+    "lists in lists": "a = " + "[" * 20_000,
     "far too long": "# " + "x" * 70_000,
 }
 
@@ -88,6 +95,22 @@ def test_a_broken_file_is_one_warning_and_the_others_serve(
     assert [record.getMessage().startswith(f"calibration not used: {bad}: ") for record in caplog.records] == [True]
     assert "\n" not in caplog.records[0].getMessage()
     assert store.all() == [good]
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_damage_to_a_file_does_more_than_take_it_out_of_force(tmp_path: Path, data: st.DataObject) -> None:
+    """A byte replaced, a piece cut out or doubled: the store serves, and serves nothing that cannot be applied."""
+    text = bytearray(to_toml(calibration()).encode())
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(start + 40, len(text))))
+    text[start:end] = data.draw(st.one_of(st.binary(max_size=4), st.just(bytes(text[start:end] * 2))))
+    (tmp_path / "damaged.toml").write_bytes(bytes(text))
+    for one in Store(tmp_path).all():
+        one.check()
+        for triad in one.triads().values():
+            values = [*triad.bias, *(value for row in triad.matrix for value in row)]
+            assert all(math.isfinite(value) for value in values)
 
 
 @pytest.mark.parametrize(

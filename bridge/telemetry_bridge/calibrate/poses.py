@@ -99,13 +99,16 @@ class PoseGuide:
                 Step(f"turned about {axis}", f"{turned:.0f} of {TURNED_DEG:.0f} deg", turned >= TURNED_DEG)
                 for axis, turned in covered.turned_deg.items()
             ]
-        steps.append(Step("at rest", f"{self._finder.held_s:.1f} of {HOLD_S:.0f} s", self._finder.is_held))
+        rest = "no: it moves" if self._finder.is_moving else f"{self._finder.held_s:.1f} of {HOLD_S:.0f} s"
+        steps.append(Step("at rest", rest, self._finder.is_held))
         return [*steps, Step("poses", f"{covered.poses} of {self._wanted}", covered.poses >= self._wanted)]
 
     def finish(self) -> Outcome:
         """Fit, and look whether the result is good."""
         self._finder.finish()
         poses = self._finder.poses
+        if not poses:
+            raise CalibrationError(f"the board never lay still for {HOLD_S:.0f} s: a hand is not still, a table is")
         base = self._base
         known = base.accel if base is not None and self._gyro else None
         if known is not None and known.matrix == IDENTITY:

@@ -150,7 +150,7 @@ def read(path: Path) -> Calibration:
         return from_toml(tomllib.loads(data.decode()))
     except OSError as error:
         raise CalibrationError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError, CalibrationError) as error:  # not UTF-8 or not TOML are ValueErrors
+    except (ValueError, OverflowError, RecursionError, CalibrationError) as error:  # not UTF-8, not TOML: ValueErrors
         raise CalibrationError(f"{path}: {error}") from None
 
 
