@@ -5,17 +5,22 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from bridge.imu_synthesis import DIRECTIONS, Imperfect, recording
+from telemetry_bridge.calibrate import live
 from telemetry_bridge.calibrate.live import Pieces
+from telemetry_bridge.calibrate.noise import NoiseGuide
 from telemetry_bridge.calibrate.outcome import Guide
 from telemetry_bridge.calibrate.poses import PoseGuide
 from telemetry_bridge.calibrate.session import Task, calibrate
 from telemetry_bridge.calibration import Calibrator, Store
-from telemetry_bridge.calibration.recording import GRAVITY, Chunk, Origin
+from telemetry_bridge.calibration.recording import GRAVITY, IMU_FIELDS, Chunk, Origin
+from telemetry_bridge.client import RunningBridge, Samples
 from telemetry_bridge.errors import CalibrationError
 from telemetry_bridge.events import Batch, DeviceChanged, Event
 from telemetry_bridge.session import Session
@@ -60,7 +65,7 @@ class VirtualSource:
         while self._now_ns < self._end_ns:
             for event in self.step():
                 if isinstance(event, Batch) and event.stream == "imu":
-                    yield pieces.chunk(event.time_ns, event.period_ns, event.values.astype(np.float64))
+                    yield pieces.chunk(event.index, event.period_ns, event.values)
                 elif isinstance(event, Batch) and event.stream == "imu_temp":
                     pieces.warm(float(event.values[0, -1]))
 
@@ -132,3 +137,50 @@ def test_the_simulated_poses_fit_their_turns() -> None:
     assert np.abs(change - expected)[:, 1:-1].max() < 0.01
     resting = np.all(felt[3:] == 0, axis=0)
     assert len(np.unique(np.round(felt[:3, resting].T, 3), axis=0)) == 18
+
+
+def test_time_runs_by_the_index_and_shows_what_is_missing() -> None:
+    pieces = Pieces()
+    values = np.zeros((1, 4), np.float32)
+    pieces.warm(21.5)
+    times = [pieces.chunk(index, 1_000_000, values).time_s for index in (100, 104, 110, 0)]
+    np.testing.assert_allclose(np.concatenate(times[:2]), np.arange(8) / 1000)
+    np.testing.assert_allclose(times[2], (np.arange(4) + 10) / 1000)
+    assert times[3][0] == pytest.approx(0.013 + 0.010)
+    np.testing.assert_array_equal(pieces.chunk(4, 1_000_000, values).temperature_c, 21.5)
+
+
+def test_a_noise_record_begins_anew_when_the_board_is_moved() -> None:
+    given = recording(Imperfect.draw(1), DIRECTIONS[:2], seed=1, still_s=40.0, rate_hz=104.0)
+    guide = NoiseGuide(given.origin, minutes=0.6)
+    seen = []
+    for chunk in given.chunks():
+        guide.feed(chunk)
+        seen.append(guide.is_done)
+    assert [complaint.split(":")[0] for complaint in guide.complaints] == ["after 39 s of rest"]
+    assert True in seen[:200]  # the first rest was long enough, had it been live
+    assert seen[205] is False
+    outcome = guide.finish()
+    assert "0.7 min at 104.0 Hz" in outcome.tables[0].title
+
+
+class Talkative:
+    """A running bridge whose IMU is silent while its thermometer goes on."""
+
+    def online(self) -> list[dict[str, object]]:
+        fields = [{"name": field, "unit": "", "full_scale": 0.0} for field in IMU_FIELDS]
+        streams = [{"name": "imu", "sensor": "p", "fields": fields}, {"name": "imu_temp", "sensor": "p", "fields": []}]
+        return [{"id": "d", "streams": streams}]
+
+    def samples(self, device: str, streams: list[str], *, calibrated: bool) -> Iterator[Samples]:
+        assert (device, streams, calibrated) == ("d", ["imu", "imu_temp"], False)
+        for index in range(10):
+            yield Samples("imu_temp", index, 0, 10**8, np.ones((1, 1), np.float32))
+
+
+def test_a_silent_stream_is_noticed_though_others_talk(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = live.BridgeSource(cast("RunningBridge", Talkative()), "", "imu", "imu_temp")
+    assert list(source.chunks()) == []
+    monkeypatch.setattr(live, "SILENCE_S", -1.0)
+    with pytest.raises(CalibrationError, match="no samples of imu"):
+        list(source.chunks())

@@ -12,9 +12,10 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from telemetry_bridge.app import Bridge
-from telemetry_bridge.calibration.recording import Array, Chunk, Origin
+from telemetry_bridge.calibration.recording import Chunk, Origin
 from telemetry_bridge.client import RunningBridge
 from telemetry_bridge.config import Config, DerivedConfig
 from telemetry_bridge.errors import BridgeError, CalibrationError
@@ -25,6 +26,8 @@ APPEARS_S: Final = 15.0
 SETTLE_S: Final = 2.0
 """Once a board is there: further streams and boards show within this time."""
 SILENCE_S: Final = 10.0
+SLOW_NS: Final = 5_000_000_000
+"""Period of a stream that is too slow to have one stated; a thermometer, whose times do not matter much."""
 _WAITING: Final = 4096
 """Batches that may wait for the session; it takes microseconds for each, the fits come after the last."""
 
@@ -32,23 +35,39 @@ _Item: TypeAlias = Event | BaseException
 
 
 class Pieces:
-    """Makes chunks of a stream's batches, with the temperature of the sensor's own thermometer beside them."""
+    """Makes chunks of a stream's batches, with the temperature of the sensor's own thermometer beside them.
+
+    Time runs by the index and the sensor's measured period, so that what is missing shows as a hole and a correction
+    of the clock between two batches does not.
+    """
 
     def __init__(self) -> None:
-        self._origin_ns: int | None = None
+        self._next_index: int | None = None
+        self._last_ns = 0
         self._temperature_c = float("nan")
 
     def warm(self, temperature_c: float) -> None:
         """The sensor has this temperature from now on."""
         self._temperature_c = temperature_c
 
-    def chunk(self, time_ns: int, period_ns: int, values: Array) -> Chunk:
-        """A batch: time of its first sample, shape of ``values`` ``(fields, n)``."""
-        if self._origin_ns is None:
-            self._origin_ns = time_ns
+    def chunk(self, index: int, period_ns: int, values: npt.NDArray[np.float32]) -> Chunk:
+        """A batch: index of its first sample, shape of ``values`` ``(fields, n)``; the period is not 0."""
         count = values.shape[1]
-        time_s = ((time_ns - self._origin_ns) + period_ns * np.arange(count)) / 1e9
-        return Chunk(time_s, values, np.full(count, self._temperature_c))
+        if self._next_index is None:
+            first_ns = 0
+        elif index < self._next_index:  # a new epoch: how long ago the last one ended does not matter
+            first_ns = self._last_ns + 10 * period_ns
+        else:
+            first_ns = self._last_ns + (index - self._next_index + 1) * period_ns
+        self._next_index = index + count
+        self._last_ns = first_ns + (count - 1) * period_ns
+        time_s = (first_ns + period_ns * np.arange(count)) / 1e9
+        return Chunk(time_s, values.astype(np.float64), np.full(count, self._temperature_c))
+
+
+def _refuse_silence(stream: str, since_s: float) -> None:
+    if time.monotonic() - since_s > SILENCE_S:
+        raise CalibrationError(f"no samples of {stream} for {SILENCE_S:.0f} s: is the stream enabled?")
 
 
 # ---------------------------------------------------------- in this process
@@ -123,11 +142,10 @@ class PortSource:
                 nominal = item.values if item.nominal is None else item.nominal
                 if item.stream == self._stream:
                     last_s = time.monotonic()
-                    yield pieces.chunk(item.time_ns, item.period_ns, nominal.astype(np.float64))
+                    yield pieces.chunk(item.index, item.period_ns or SLOW_NS, nominal)
                 elif item.stream == self._thermometer:
                     pieces.warm(float(nominal[0, -1]))
-            if time.monotonic() - last_s > SILENCE_S:
-                raise CalibrationError(f"no samples of {self._stream} for {SILENCE_S:.0f} s")
+            _refuse_silence(self._stream, last_s)
 
     # ---------------------------------------------------------------- thread
 
@@ -229,8 +247,11 @@ class BridgeSource:
         pieces = Pieces()
         known = {one["name"] for one in self._info["streams"]}
         wanted = [self._stream, *([self._thermometer] if self._thermometer in known else [])]
+        last_s = time.monotonic()
         for samples in self._bridge.samples(self._info["id"], wanted, calibrated=False):
             if samples.stream == self._thermometer:
                 pieces.warm(float(samples.values[0, -1]))
             else:
-                yield pieces.chunk(samples.time_ns, samples.period_ns, samples.values.astype(np.float64))
+                last_s = time.monotonic()
+                yield pieces.chunk(samples.index, samples.period_ns or SLOW_NS, samples.values)
+            _refuse_silence(self._stream, last_s)
