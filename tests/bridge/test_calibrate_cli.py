@@ -230,6 +230,24 @@ def test_a_part_that_was_not_told_can_be_named(tmp_path: Path, folder: Path) -> 
     assert Store(folder).find("d1", "imu", "p1") is not None
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["magnetometer"],
+        ["accel", "--csv", "a.csv", "--port", "sim:"],
+        ["accel", "--poses", "3"],
+        ["accel", "--latitude", "91"],
+        ["noise", "--minutes", "-1"],
+        ["temperature", "--span", "nan"],
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["calibrate", *arguments])
+    assert ended.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
 def test_what_is_kept_is_readable_toml(tmp_path: Path, folder: Path) -> None:
     walk = write_csv(tmp_path / "walk.csv", recording(SENSOR, seed=7))
     assert cli.main(["calibrate", "accel", "--csv", str(walk)]) == 0

@@ -28,6 +28,9 @@ what:
                 a thermometer against a better one
   noise         Allan deviation: let the board rest for half an hour; nothing is kept but the plot
 
+samples come from the bridge that runs on this machine (or --url), or from a port that nobody holds (--port, as for
+`telemetry-bridge run`), or from a file (--csv)
+
 examples:
   telemetry-bridge calibrate accel --port /dev/ttyACM0
   telemetry-bridge calibrate gyro --latitude 47.4 --height 400    the board of the bridge that runs on this machine
@@ -94,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
     from telemetry_bridge.calibrate.session import Task, calibrate
     from telemetry_bridge.calibration import Store
 
+    if args.csv is not None and args.port:
+        args.error("calibrate: --csv or --port, not both")
     config = options.configured(args)
     folder = config.calibration.folder
     store = Store(None if folder is None else Path(folder))
