@@ -12,6 +12,7 @@ const INFO: StreamInfo = {
   state: '',
   enabled: null,
   derivedFrom: null,
+  calibration: null,
 };
 const PERIOD_NS = 10_000_000;
 

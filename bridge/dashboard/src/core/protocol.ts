@@ -26,6 +26,8 @@ export interface StreamInfo {
   readonly enabled: boolean | null;
   /** Name of the stream that the bridge computes it from; null for the board's own. */
   readonly derivedFrom: string | null;
+  /** Id of the calibration that the values are made with; null: nominal. */
+  readonly calibration: string | null;
 }
 
 export interface ClockInfo {
@@ -151,6 +153,7 @@ function readStream(value: Body): StreamInfo {
     state: text(value['state']),
     enabled: typeof value['enabled'] === 'boolean' ? value['enabled'] : null,
     derivedFrom: typeof value['derived_from'] === 'string' ? value['derived_from'] : null,
+    calibration: (isObject(value['calibration']) && text(value['calibration']['id'])) || null,
   };
 }
 

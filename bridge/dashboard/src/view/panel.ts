@@ -44,6 +44,7 @@ export class Panel implements Tile {
   readonly #readout: Readout;
   readonly #unit = el('span', { class: 'unit' });
   readonly #rate = el('span', { class: 'rate' });
+  readonly #calibrated = el('span', { class: 'calibrated' }, 'calibrated');
   readonly #words = el('span');
   readonly #message = el('p', { class: 'plot-message' }, this.#words);
   readonly #resize: ResizeObserver;
@@ -63,7 +64,7 @@ export class Panel implements Tile {
     this.#host = el('div', { class: 'plot', role: 'img', 'aria-label': `${group.title} of ${stream.info.name}, live curve` });
     const source = stream.info.sensor === '' ? stream.info.name : `${stream.info.name} · ${stream.info.sensor}`;
     const heading = el('h3', {}, group.title, ' ', this.#unit);
-    const header = el('header', {}, heading, el('span', { class: 'source' }, source), this.#rate, this.#limits.element);
+    const header = el('header', {}, heading, el('span', { class: 'source' }, source), this.#calibrated, this.#rate, this.#limits.element);
     this.wide = group.fields.length > 1;
     const shape = this.wide ? 'panel wide' : 'panel narrow';
     this.element = el('section', { class: shape }, header, el('div', { class: 'plot-frame' }, this.#host, this.#message), this.#readout.element);
@@ -98,6 +99,8 @@ export class Panel implements Tile {
     const { symbol, factor } = displayUnit(this.group.unit, this.#context.preferences.units);
     setText(this.#unit, symbol);
     setText(this.#rate, this.stream.info.enabled === false ? 'off' : `${rate(this.stream.rate.read(now))} Hz`);
+    setHidden(this.#calibrated, this.stream.info.calibration === null);
+    this.#calibrated.title = `Values are corrected by calibration ${this.stream.info.calibration ?? ''}`;
     this.#rate.title = `nominal ${rate(this.stream.info.rateHz)} Hz`;
     const ring = view.frozen ?? this.stream.ring;
     const decimals = decimalsFor(Math.max(Math.abs(this.#y.min), Math.abs(this.#y.max)));

@@ -1,4 +1,4 @@
-"""An orientation is shown as a board that turns, and its losses as its source's only."""
+"""What the bridge makes of a board's values is shown as such: an orientation that turns, a sign for calibration."""
 
 from __future__ import annotations
 
@@ -46,3 +46,16 @@ def test_what_its_source_has_lost_counts_once_and_it_has_nothing_to_set(
         bridge.samples(board["id"], name, 15, time.time(), 1000.0, [[1.0] * 10] * fields)
     expect(page.locator("[data-fact=lost] dd")).to_contain_text("wire 5")
     expect(page.locator(".attitude .disclosure")).to_have_count(0)
+
+
+def test_a_stream_that_is_calibrated_says_so_and_by_which(bridge: FakeBridge, open_page: OpenPage) -> None:
+    board = device()
+    page = open_page()
+    bridge.show(board)
+    sign = page.locator(".panel[data-stream=imu] .calibrated").first
+    expect(page.locator(".panel[data-stream=imu]").first).to_be_visible()
+    expect(sign).to_be_hidden()
+    board["streams"][0]["calibration"] = {"id": "20261122-101500-0badcafe"}
+    bridge.show(board)
+    expect(sign).to_be_visible()
+    expect(sign).to_have_attribute("title", "Values are corrected by calibration 20261122-101500-0badcafe")
