@@ -230,7 +230,7 @@ static void configure_found(struct imu *imu)
         imu->temperature_known = false;
     }
     if (described) { /* its rate has been asked about */
-        imu_prepare(imu, &imu->wanted);
+        imu_prepare(imu, &imu->wanted, imu->setup.rate);
     } else {
         imu_prepare_found(imu);
     }
@@ -354,7 +354,7 @@ void imu_poll(struct sensor *sensor, uint64_t now_us)
         break;
     case IMU_JUDGE:
         imu_judge(imu);
-        imu_prepare(imu, &imu->wanted);
+        imu_prepare(imu, &imu->wanted, imu->setup.rate);
         reset_and_configure(imu);
         break;
     case IMU_RUNNING:
@@ -388,7 +388,7 @@ void imu_init(struct imu *imu, const struct imu_candidate *candidates, uint8_t c
     imu->transfer.done = imu_transfer_done;
     imu->transfer.context = imu;
     imu_clock_start(&imu->clock, DEFAULT_RATE_MHZ, false);
-    imu_prepare(imu, &imu->wanted);
+    imu_prepare(imu, &imu->wanted, imu->setup.rate);
     imu->setup = imu->new_setup;
     memcpy(imu->streams, imu->next_streams, sizeof imu->streams);
     imu->fields_in_force ^= 1u;

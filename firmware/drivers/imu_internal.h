@@ -26,10 +26,11 @@ WARN_UNUSED bool imu_start_change(struct imu *imu); /* false: none is waiting */
 
 /* ---- imu_settings.c; main loop */
 extern const struct sensor_ops imu_ops;
-/* Everything for a setup, so that interrupts need only go through it. The rate in force stays when the wanted
- * one does. */
-void imu_prepare(struct imu *imu, const struct imu_wanted *wanted);
-/* The same for a part that has come, at the highest rate up to the wanted one that fits. */
+/* Everything for a setup, so that interrupts need only go through it. `rate` is one of the chip's: the wanted
+ * one, or one that had to be lowered. */
+void imu_prepare(struct imu *imu, const struct imu_wanted *wanted, uint16_t rate);
+/* The same for a part that has come, at the highest rate up to the wanted one that fits; it becomes that of
+ * the setup at once. */
 void imu_prepare_found(struct imu *imu);
 
 /* ---- imu_script.c */

@@ -3,7 +3,7 @@
 
 /* ---- from what the host wants to a setup */
 
-static void prepare(struct imu *imu, const struct imu_wanted *wanted, uint16_t rate)
+void imu_prepare(struct imu *imu, const struct imu_wanted *wanted, uint16_t rate)
 {
     imu->new_wanted = *wanted;
     imu->new_setup = imu_setup_for(imu->chip, wanted, rate);
@@ -12,20 +12,15 @@ static void prepare(struct imu *imu, const struct imu_wanted *wanted, uint16_t r
     imu_describe(imu, imu->chip, imu->port, &imu->new_setup);
 }
 
-void imu_prepare(struct imu *imu, const struct imu_wanted *wanted)
-{
-    bool same = wanted->rate_mhz == imu->wanted.rate_mhz; /* it may have had to be lowered for this part */
-    prepare(imu, wanted, same ? imu->setup.rate : imu_nearest_rate(imu->chip, wanted->rate_mhz));
-}
-
 void imu_prepare_found(struct imu *imu)
 {
     const struct sensor_sink *sink = imu->sensor.sink;
     uint16_t rate = imu_nearest_rate(imu->chip, imu->wanted.rate_mhz);
-    prepare(imu, &imu->wanted, rate);
+    imu_prepare(imu, &imu->wanted, rate);
     while (rate + 1u < imu->chip->rate_count && !sink->fits(sink->context, &imu->sensor, imu->next_streams)) {
-        prepare(imu, &imu->wanted, ++rate);
+        imu_prepare(imu, &imu->wanted, ++rate);
     }
+    imu->setup = imu->new_setup; /* of this chip, also when it has to be found once more */
 }
 
 /* ---- shape */
@@ -56,13 +51,13 @@ static bool same_setup(const struct imu_setup *a, const struct imu_setup *b)
     return a->rate == b->rate && a->accel == b->accel && a->gyro == b->gyro;
 }
 
-static enum sensor_change change(struct imu *imu, const struct imu_wanted *wanted)
+static enum sensor_change change(struct imu *imu, const struct imu_wanted *wanted, uint16_t rate)
 {
     enum imu_phase phase = imu->phase; /* an interrupt may take it from RUNNING to ABSENT */
     if (imu->change == SENSOR_CHANGE_PENDING || (phase != IMU_ABSENT && phase != IMU_RUNNING)) {
         return SENSOR_CHANGE_BUSY;
     }
-    imu_prepare(imu, wanted);
+    imu_prepare(imu, wanted, rate);
     uint32_t state = imu_lock(imu);
     imu->change = SENSOR_CHANGE_DONE;
     if (imu->phase == IMU_RUNNING && (wanted->self_test || !same_setup(&imu->setup, &imu->new_setup))) {
@@ -89,7 +84,7 @@ static enum sensor_change set_rate(struct sensor *sensor, uint8_t which, uint32_
     ASSERT(which == IMU_SAMPLES);
     struct imu_wanted wanted = imu->wanted;
     wanted.rate_mhz = wanted_mhz;
-    return change(imu, &wanted);
+    return change(imu, &wanted, imu_nearest_rate(imu->chip, wanted_mhz));
 }
 
 static bool range_limits(const struct sensor *sensor, uint8_t which, uint8_t field, float *lowest,
@@ -113,7 +108,7 @@ static enum sensor_change set_range(struct sensor *sensor, uint8_t which, uint8_
     ASSERT(which == IMU_SAMPLES && field < IMU_AXES);
     struct imu_wanted wanted = imu->wanted;
     wanted.full_scale[field < 3 ? 0 : 1] = full_scale;
-    return change(imu, &wanted);
+    return change(imu, &wanted, imu->setup.rate);
 }
 
 static uint32_t wanted_rate(const struct sensor *sensor, uint8_t which)
@@ -137,7 +132,7 @@ static enum sensor_change self_test(struct sensor *sensor, uint8_t which, uint64
     }
     struct imu_wanted wanted = imu->wanted;
     wanted.self_test = true;
-    return change(imu, &wanted);
+    return change(imu, &wanted, imu->setup.rate);
 }
 
 static const struct sensor_self_test *self_test_result(const struct sensor *sensor, uint8_t which)

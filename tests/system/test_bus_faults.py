@@ -9,7 +9,7 @@ import pytest
 
 from elves import BOARDS
 from firmware.imu_checks import Ramp
-from system.desk import Desk, assert_accounted_for, batches, gaps, health, of
+from system.desk import Desk, assert_accounted_for, batches, gaps, health, logs, of
 from telemetry_bridge.events import JsonMessage
 from virtual_board.motion import STANDARD_GRAVITY
 from virtual_board.peripherals.dma import DmaRequest
@@ -92,6 +92,19 @@ def test_a_lost_arbitration_while_an_lsm6dso_is_read() -> None:
         desk.run(0.15)
     survive(desk, LSM_LSB, "bus")
     assert counted(desk, "bus", "error") == 6
+
+
+@pytest.mark.parametrize("sent", [9, 12, 30])
+def test_a_part_whose_first_configuration_fails_gets_the_same_rate_at_the_second(sent: int) -> None:
+    """The board begins with another chip in mind, whose rates have other numbers."""
+    desk = Desk.with_board("nucleo_f411re", **LSM_I2C)  # type: ignore[arg-type]
+    desk.board.machine.i2cs["I2C1"].contended_after = sent
+    desk.run_until(lambda seen: bool(batches(seen)))
+    assert counted(desk, "bus", "error") == 1
+    failed = ("imu: it has stopped answering", "imu: no answer while it was configured")
+    assert any(text.startswith(failed) for text in logs(desk.events))
+    answer = desk.command("get_rate", stream=0)
+    assert answer.data["rate_mhz"] == 833_375
 
 
 def i2c_rx(desk: Desk) -> DmaRequest:
