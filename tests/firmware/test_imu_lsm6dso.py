@@ -222,9 +222,7 @@ def test_found_on_a_slower_bus_it_takes_the_highest_rate_that_fits(make_board: M
     assert_times_are_edges(board, begin_us=board.now_us - 200_000, period_us=1e6 / 1666.75)
 
 
-def test_a_rate_that_was_lowered_is_taken_when_it_is_asked_for_again_and_fits(
-    make_board: Maker, tmp_path: Path
-) -> None:
+def test_a_lowered_rate_is_raised_when_it_is_asked_for_again_and_fits(make_board: Maker, tmp_path: Path) -> None:
     flash = tmp_path / "flash"
     flash.write_bytes(slots([record(1, stream(6_667_000))]))
     board = make_board(part="lsm6dso", line=SPI, baud=460_800, flash=flash)

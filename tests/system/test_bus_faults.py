@@ -7,10 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
-from elves import BOARDS
+from elves import BOARDS, elf_path
 from firmware.imu_checks import Ramp
 from system.desk import Desk, assert_accounted_for, batches, gaps, health, logs, of
 from telemetry_bridge.events import JsonMessage
+from telemetry_protocol import Decoder, Frame, encode_frame, messages
+from virtual_board import VirtualBoard
+from virtual_board.measure import Measurement
 from virtual_board.motion import STANDARD_GRAVITY
 from virtual_board.peripherals.dma import DmaRequest
 
@@ -183,3 +186,47 @@ def test_a_dma_error_on_the_way_from_the_host_costs_a_command_and_repeats_none(n
     assert batches(desk.events)[-1].generation == generation, "no old set_rate was read again"
     assert counted(desk, "", "dma_error") == 1
     assert gaps(desk.events) == []
+
+
+def get_rates(count: int) -> bytes:
+    """Frames back to back: the line is never idle among them."""
+    spec = messages.COMMANDS["get_rate"]
+    requests = (messages.Command(n, spec.id, spec.pack_args(stream=0)).pack() for n in range(count))
+    return b"".join(encode_frame(messages.Command.TYPE, n, payload) for n, payload in enumerate(requests))
+
+
+@pytest.mark.parametrize("items", [30, 200, 300])
+def test_behind_a_dma_error_amid_frames_without_a_pause_the_rest_is_read(items: int) -> None:
+    """More of them than the board's ring holds, fewer than it cannot answer in time."""
+    board = VirtualBoard(elf_path("nucleo_f411re"), seed=1)
+    board.run(0.5)
+    board.uart.take()
+    board.machine.usarts[board.spec.uart].rx_dma.error_after = items
+    board.uart.send(b"\0" + get_rates(60))
+    board.run(0.2)
+    frames = [item for item in Decoder().feed(board.uart.take()) if isinstance(item, Frame)]
+    responses = (messages.unpack(item.type, item.payload) for item in frames)
+    answered = {message.request for message in responses if isinstance(message, messages.Response)}
+    missing = set(range(60)) - answered
+    assert len(missing) <= 2, "the one that was cut, and one that had not been read when its place was written anew"
+    assert all(number * len(get_rates(1)) <= items for number in missing)
+
+
+@pytest.mark.parametrize("items", [3, 300])
+def test_an_edge_right_behind_a_dma_error_of_the_line_is_stamped_in_time(items: int) -> None:
+    elf = elf_path("nucleo_f411re")
+    board = VirtualBoard(elf, seed=1)
+    board.run(0.5)
+    measurement = Measurement(board, elf)
+    request = board.machine.usarts[board.spec.uart].rx_dma
+    request.error_after = items
+    board.uart.send(b"\0" + get_rates(40))
+    while request.error_after is not None:
+        board.run(1e-6)
+    measurement.stamp_latencies.clear()
+    pin = board.spec.data_ready
+    for level in (False, True):
+        board.machine.gpio[pin[1]].on_input(int(pin[2:]), level)
+    board.run(200e-6)
+    (latency,) = measurement.stamp_latencies
+    assert latency <= 200

@@ -85,7 +85,8 @@ static struct {
     const uint8_t *next; /* interrupt-driven only */
     size_t left;
     volatile bool sending;
-    volatile bool drained; /* seen by the USART's interrupt, not yet told */
+    volatile bool drained;          /* seen by the USART's interrupt, not yet told */
+    volatile bool reception_failed; /* the same of DMA's */
     bool dma;
 } uart;
 
@@ -232,21 +233,6 @@ static void tell_drained(void)
     }
 }
 
-void uart_tx_dma_isr(void)
-{
-    uint32_t flags = dma_flags(HW_DMA, HW_TX_STREAM);
-    dma_clear(HW_DMA, HW_TX_STREAM);
-    uart.errors.dma +=
-        (flags & DMA_TEIF) != 0; /* the rest stays unsent: the frame is damaged, the host sees it */
-    if ((flags & (DMA_TCIF | DMA_TEIF)) != 0) {
-        block_sent();
-    }
-    if (uart.drained) {
-        uart.drained = false;
-        tell_drained();
-    }
-}
-
 /* ---- reception */
 
 uint32_t hal_uart_received(void)
@@ -273,18 +259,6 @@ static void report_received(uint32_t end_us)
     hal_uart_on_received(received, end_us);
 }
 
-/* The hardware has disabled the stream (RM0383 9.3.18). It begins at the front of the ring again; delimiters
- * fill the rest of the round, so that nothing of the round before is read a second time. */
-static void resume_reception(void)
-{
-    uint32_t received = uart.received;
-    for (; (received & (uart.ring_size - 1u)) != 0; received++) {
-        uart.ring[received & (uart.ring_size - 1u)] = 0;
-    }
-    uart.received = received;
-    start_reception();
-}
-
 void uart_rx_dma_isr(void)
 {
     uint32_t now_us = (uint32_t)hal_time_us();
@@ -292,8 +266,42 @@ void uart_rx_dma_isr(void)
     dma_clear(HW_DMA, HW_RX_STREAM);
     report_received(now_us);
     if ((flags & DMA_TEIF) != 0) {
-        uart.errors.dma++;
+        uart.reception_failed = true;
+        nvic_pend(HW_TX_IRQ);
+    }
+}
+
+/* The hardware has disabled the stream (RM0383 9.3.18), and what comes meanwhile is counted as an overrun. It
+ * begins at the front of the ring again; delimiters fill the rest of the round, so that nothing of the round
+ * before is read a second time. That takes too long for the priority of the stamps. They come in between: to
+ * them the fill is received as soon as NDTR stands for the front, by the old `received` as by the new one. */
+static void resume_reception(void)
+{
+    uint32_t received = uart.received;
+    uart.errors.dma++;
+    for (; (received & (uart.ring_size - 1u)) != 0; received++) {
+        uart.ring[received & (uart.ring_size - 1u)] = 0;
+    }
+    start_reception();
+    uart.received = received;
+}
+
+void uart_tx_dma_isr(void)
+{
+    uint32_t flags = dma_flags(HW_DMA, HW_TX_STREAM);
+    dma_clear(HW_DMA, HW_TX_STREAM);
+    if (uart.reception_failed) {
+        uart.reception_failed = false;
         resume_reception();
+    }
+    uart.errors.dma +=
+        (flags & DMA_TEIF) != 0; /* the rest stays unsent: the frame is damaged, the host sees it */
+    if ((flags & (DMA_TCIF | DMA_TEIF)) != 0) {
+        block_sent();
+    }
+    if (uart.drained) {
+        uart.drained = false;
+        tell_drained();
     }
 }
 
