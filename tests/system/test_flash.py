@@ -138,6 +138,16 @@ def test_a_board_that_is_silent_in_its_bootloader_is_flashed_and_told_apart_by_w
     assert f"{BOARD} runs firmware" in done.stderr
 
 
+def test_a_board_without_pll_is_found_at_its_slow_line_and_flashed(board: Board) -> None:
+    """Its firmware and the bootloader use the same rate, which is all the same to a real port."""
+    board.tell("clock pll fail")
+    board.tell("reset")
+    done = run("flash", "--port", board.port, *NOWHERE, image())
+    assert done.returncode == 0, done.stderr
+    assert f"{BOARD}, firmware" in done.stderr.replace("\n", " "), "asked before"
+    assert f"{BOARD} runs firmware" in done.stderr
+
+
 def test_a_board_whose_uart_the_rom_does_not_serve_is_pointed_to_the_probe(tmp_path: Path) -> None:
     with virtual_board(tmp_path) as nucleo:
         done = run("flash", "--port", nucleo.port, *NOWHERE, image("nucleo_f411re"))

@@ -24,7 +24,8 @@ from telemetry_bridge.link import create, list_ports, parse_uri
 from telemetry_bridge.link.serial_port import open_8e1
 
 BOOT0 = "hold BOOT0 high, press and release reset (NRST), and run this again"
-_GREETING_S = 5.0
+_GREETING_S = 8.0
+"""More than a line takes to find a board that runs at another rate, for it has no PLL (line.GARBAGE_TIMEOUT_S)."""
 _TRIES = 2
 """A board that a host has left at another rate is at its default again 5 s later (SPEC.md, "Commands"). Asking its
 firmware and then its bootloader takes longer than that: the second time it is there."""

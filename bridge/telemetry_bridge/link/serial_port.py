@@ -20,7 +20,7 @@ from telemetry_bridge.link.base import Clock
 from telemetry_bridge.link.holders import holders
 from telemetry_bridge.link.latency_timer import shorten
 from telemetry_bridge.link.port_list import ports_hint
-from telemetry_bridge.link.serial_reader import READ_TIMEOUT_S, OpenPort, close_port, reader_of
+from telemetry_bridge.link.serial_reader import READ_TIMEOUT_S, OpenPort, close_port, reader_of, termios_error
 from telemetry_bridge.link.uri import LinkUri
 
 DEFAULT_BAUD = 921_600
@@ -236,4 +236,9 @@ def open_8e1(uri: LinkUri, baud: int) -> BlockingPort:
     """
     if uri.scheme != "serial":
         raise LinkError(f"{uri.text}: a board is flashed through a serial port")
-    return BlockingPort(SerialLink(uri).open_blocking(baud, serial.PARITY_EVEN))
+    link = SerialLink(uri)
+    try:
+        port = link.open_blocking(baud, serial.PARITY_EVEN)
+    except termios_error():  # a pseudo-terminal has no parity; where nothing else changes, tcsetattr() says so
+        port = link.open_blocking(baud, serial.PARITY_NONE)
+    return BlockingPort(port)

@@ -221,7 +221,7 @@ class ThreadPort:
 def close_port(port: serial.Serial) -> None:
     """Close without waiting for bytes that nobody takes any more, and without an error from a port that is gone."""
     if isinstance(port, serial.Serial):  # one of another machine would be asked, and waited for
-        with contextlib.suppress(OSError, serial.SerialException, ValueError, TypeError, _termios_error()):
+        with contextlib.suppress(OSError, serial.SerialException, ValueError, TypeError, termios_error()):
             port.reset_output_buffer()  # else the kernel may wait 30 s for a line that is stuck
     with contextlib.suppress(OSError, serial.SerialException, ValueError, AttributeError):
         port.close()
@@ -237,7 +237,8 @@ def _block_without_data(fd: int) -> None:
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
-def _termios_error() -> type[Exception]:
+def termios_error() -> type[Exception]:
+    """What pyserial lets through where a terminal does not take its settings: no OSError."""
     if os.name != "posix":
         return OSError
     import termios
