@@ -188,11 +188,16 @@ def test_a_dma_error_on_the_way_from_the_host_costs_a_command_and_repeats_none(n
     assert gaps(desk.events) == []
 
 
+def framed(name: str, request: int, **values: int) -> bytes:
+    """A command as it goes over the line."""
+    spec = messages.COMMANDS[name]
+    payload = messages.Command(request, spec.id, spec.pack_args(**values)).pack()
+    return encode_frame(messages.Command.TYPE, request, payload)
+
+
 def get_rates(count: int) -> bytes:
     """Frames back to back: the line is never idle among them."""
-    spec = messages.COMMANDS["get_rate"]
-    requests = (messages.Command(n, spec.id, spec.pack_args(stream=0)).pack() for n in range(count))
-    return b"".join(encode_frame(messages.Command.TYPE, n, payload) for n, payload in enumerate(requests))
+    return b"".join(framed("get_rate", request, stream=0) for request in range(count))
 
 
 @pytest.mark.parametrize("items", [30, 200, 300])
@@ -230,3 +235,22 @@ def test_an_edge_right_behind_a_dma_error_of_the_line_is_stamped_in_time(items: 
     board.run(200e-6)
     (latency,) = measurement.stamp_latencies
     assert latency <= 200
+
+
+@pytest.mark.parametrize("items", [0, 1, 5])
+def test_a_dma_error_in_the_answer_of_set_baud_leaves_no_board_that_waits_for_ever(items: int) -> None:
+    board = VirtualBoard(elf_path("nucleo_f411re"), seed=1)
+    board.run(1.0)
+    for stream in range(4):
+        board.uart.send(b"\0" + framed("enable_stream", stream, stream=stream, enabled=0))
+        board.run(0.05)
+    board.run(0.1)
+    board.machine.usarts[board.spec.uart].tx_dma.error_after = items
+    board.uart.send(framed("set_baud", 9, baud=460_800))
+    board.run(2.0)  # nobody proves the new rate
+    board.uart.take()
+    board.uart.send(b"\0" + framed("get_rate", 10, stream=0))
+    board.run(0.1)
+    frames = [item for item in Decoder().feed(board.uart.take()) if isinstance(item, Frame)]
+    answers = [messages.unpack(item.type, item.payload) for item in frames if item.type == messages.Response.TYPE]
+    assert [answer.request for answer in answers if isinstance(answer, messages.Response)] == [10]

@@ -294,8 +294,11 @@ void uart_tx_dma_isr(void)
         uart.reception_failed = false;
         resume_reception();
     }
-    uart.errors.dma +=
-        (flags & DMA_TEIF) != 0; /* the rest stays unsent: the frame is damaged, the host sees it */
+    if ((flags & DMA_TEIF) != 0) {
+        uart.errors.dma++;
+        HW->DR =
+            0; /* a delimiter for the frame that was cut, which may overwrite its last byte; and TC comes */
+    }
     if ((flags & (DMA_TCIF | DMA_TEIF)) != 0) {
         block_sent();
     }
