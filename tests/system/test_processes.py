@@ -159,7 +159,7 @@ def test_the_line_gets_the_rate_that_is_asked_for_and_keeps_the_board_whatever_h
                 answer = await subscriber.ask(op="command", device=device, name="set_baud", args={"baud": 1_000_000})
                 assert answer["ok"] is True, answer
                 await running_at(1_000_000)
-                # what the board sends at its new rate before a busy host has followed is lost, and said to be the wire's
+                # what comes at the new rate before a busy host has followed is lost, and said to be the wire's
                 assert {told["cause"] for told in subscriber.told if told["op"] == "gap"} <= {"wire"}
                 refused = await subscriber.ask(op="command", device=device, name="set_baud", args={"baud": 115_200})
                 assert refused["ok"] is False
