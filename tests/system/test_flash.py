@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,10 @@ def subscriber(served: Bridge) -> ClientConnection:
 
 
 def wait_for(ws: ClientConnection, **wanted: Any) -> Any:
-    """The device, once it has these values."""
+    """The device, once it has these values. Raises TimeoutError, also where other messages go on coming."""
+    end = time.monotonic() + LIMIT_S
     while True:
-        message = json.loads(ws.recv(LIMIT_S))
+        message = json.loads(ws.recv(end - time.monotonic()))
         if message["op"] == "device" and wanted.items() <= message["device"].items():
             return message["device"]
 
