@@ -101,6 +101,22 @@ def test_parts_are_put_together_and_the_drift_is_carried_over(tmp_path: Path, fo
     assert len(Store(folder).all()) == 4
 
 
+def test_the_accelerometers_drift_is_taken_off_when_the_gyroscope_is_calibrated_at_another_temperature(
+    tmp_path: Path, folder: Path
+) -> None:
+    sensor = dataclasses.replace(SENSOR, accel_thermal=np.array([[0.5, -0.4, 0.5], [0, 0, 0], [0, 0, 0]]) * MG)
+    cool = write_csv(tmp_path / "cool.csv", recording(sensor, seed=7))
+    warm = write_csv(tmp_path / "sweep.csv", sweep(sensor, 15.0, 45.0, seed=7))
+    hot = write_csv(tmp_path / "hot.csv", recording(sensor, seed=8, temperature_c=43.0))
+    assert cli.main(["calibrate", "accel", "--csv", str(cool)]) == 0
+    assert cli.main(["calibrate", "temperature", "--csv", str(warm)]) == 0
+    assert cli.main(["calibrate", "gyro", "--csv", str(hot)]) == 0
+    made = in_force(folder)
+    assert made.gyro is not None
+    assert np.abs(np.array(made.gyro.matrix) - SENSOR.gyro_matrix).max() < 0.0008
+    assert made.gyro.residuals.after < 0.1 * DEG
+
+
 def test_a_dry_run_keeps_nothing_but_the_plot_that_was_asked_for(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

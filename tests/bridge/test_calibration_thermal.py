@@ -11,9 +11,11 @@ from rich.console import Console
 from bridge.calibration_samples import DATE, THERMAL
 from bridge.imu_synthesis import DEG, MG, ORIGIN, Array, Imperfect, sweep
 from telemetry_bridge import cli
+from telemetry_bridge.calibrate.outcome import as_vector
 from telemetry_bridge.calibrate.session import Task, calibrate
 from telemetry_bridge.calibrate.sweep import SweepGuide
 from telemetry_bridge.calibration import Calibration, Store, Thermal, Triad
+from telemetry_bridge.calibration.model import IDENTITY
 from telemetry_bridge.calibration.poses import PoseFinder
 from telemetry_bridge.calibration.recording import Chunk, Recording
 from telemetry_bridge.calibration.stage import Correction, bias_at
@@ -175,6 +177,31 @@ def test_the_bias_beyond_the_sweep_is_that_of_its_end() -> None:
     np.testing.assert_array_equal(bias_at(triad, 500.0), bias_at(triad, 50.0))
     np.testing.assert_array_equal(bias_at(triad, -300.0), bias_at(triad, 10.0))
     np.testing.assert_array_equal(bias_at(triad, float("nan")), triad.bias)
+
+
+def test_at_its_own_temperature_a_bias_is_what_was_measured_there_also_beyond_the_sweep() -> None:
+    """The gyroscope's bias of today, taken at 60 degC, where the sweep ended at 50 degC."""
+    moved = rebased(THERMAL, 25.0, 60.0)
+    triad = Triad("rad/s", IDENTITY, (0.1, 0.2, 0.3), DATE, "rest", THERMAL.residuals, {}, 60.0, thermal=moved)
+    np.testing.assert_allclose(bias_at(triad, 60.0), triad.bias, atol=1e-12)
+    np.testing.assert_allclose(bias_at(triad, 55.0), triad.bias, atol=1e-12)
+    rows = np.array(THERMAL.coefficients)
+    drift = rows[0] * (30 - 50) + rows[1] * ((30 - 25) ** 2 - (50 - 25) ** 2)
+    np.testing.assert_allclose(bias_at(triad, 30.0), np.array(triad.bias) + drift, atol=1e-12)
+
+
+def test_a_sweep_that_begins_beside_the_calibration_reaches_as_far(tmp_path: Path) -> None:
+    sensor, store = drifting(1, 3), Store(tmp_path)
+    powers = np.array([[-10.7], [10.7**2], [-(10.7**3)]])  # at 14.3 degC; its zero is at 25
+    bias = as_vector(sensor.gyro_bias + np.sum(sensor.gyro_thermal * powers, axis=0))
+    triad = Triad("rad/s", IDENTITY, bias, DATE, "rest", THERMAL.residuals, {}, 14.3)
+    store.save(Calibration(device=ORIGIN.device, stream="imu", sensor="lsm6dso", date=DATE, gyro=triad))
+    warm = sweep(sensor, 15.0, 45.0, seed=3)
+    made = calibrate(Task(lambda base: SweepGuide(ORIGIN, base)), warm, store, QUIET, QUIET)
+    assert made is not None
+    assert made.gyro is not None
+    np.testing.assert_array_equal(bias_at(made.gyro, 14.3), bias)
+    np.testing.assert_allclose(bias_at(made.gyro, 25.0), sensor.gyro_bias, atol=0.02 * DEG)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from telemetry_bridge.calibration.model import IDENTITY
 from telemetry_bridge.calibration.multi_position import Fit, fit_accel, fit_gyro, gyro_bias
 from telemetry_bridge.calibration.poses import HOLD_S, Pose, PoseFinder
 from telemetry_bridge.calibration.recording import Array, Chunk, Origin
+from telemetry_bridge.calibration.stage import bias_at
 from telemetry_bridge.errors import CalibrationError
 
 LARGEST_AFTER_MG = 10.0
@@ -127,7 +128,8 @@ class PoseGuide:
             drawn = _series(fit, MG)
             matrix, bias = fit.matrix, fit.bias
         else:
-            matrix, bias = np.array(known.matrix), np.array(known.bias)
+            warmth = temperature_of(poses)
+            matrix, bias = np.array(known.matrix), bias_at(known, np.nan if warmth is None else warmth)
             notes.append(f"the accelerometer's part of calibration {base.id if base else ''} was taken as it is")
         title, unit, x_label = "Error of the magnitude of gravity", "mg", "pose"
         if self._gyro:

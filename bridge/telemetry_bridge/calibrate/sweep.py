@@ -124,7 +124,11 @@ class SweepGuide:
         )
         thermal = Thermal(
             coefficients=tuple(as_vector(row) for row in sweep.coefficients),
-            range_c=(float(sweep.temperature_c.min()), float(sweep.temperature_c.max())),
+            # as far as T0, which may lie a little outside: from there the polynomial is counted
+            range_c=(
+                min(float(sweep.temperature_c.min()), reference_c),
+                max(float(sweep.temperature_c.max()), reference_c),
+            ),
             date=now(),
             method=f"polynomial of order {len(sweep.coefficients)} over a sweep at rest",
             residuals=residuals,

@@ -75,14 +75,18 @@ class Correction:
 
 
 def bias_at(triad: Triad, temperature_c: float) -> npt.NDArray[np.float64]:
-    """b(T); with the temperature unknown (nan) b0, outside the range of the sweep that of its end."""
+    """b(T); with the temperature unknown (nan) b0, outside the range of the sweep that of its end.
+
+    At T0 it is b0, also where T0 is outside: then the drift is taken to begin at the end of the range that is nearer.
+    """
     bias = np.array(triad.bias)
     thermal = triad.thermal
     if thermal is not None and triad.temperature_c is not None and math.isfinite(temperature_c):
         low, high = thermal.range_c
         warmth = min(max(temperature_c, low), high) - triad.temperature_c
+        start = min(max(triad.temperature_c, low), high) - triad.temperature_c
         for order, coefficients in enumerate(thermal.coefficients, start=1):
-            bias += np.array(coefficients) * warmth**order
+            bias += np.array(coefficients) * (warmth**order - start**order)
     return bias
 
 
