@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from bridge.calibration_samples import ACCEL, DATE
 from bridge.imu_synthesis import DEG, DIRECTIONS, GRAVITY, MG, ORIGIN, Imperfect, recording, sweep, write_csv
 from telemetry_bridge import cli
+from telemetry_bridge.calibrate.poses import RestGuide
+from telemetry_bridge.calibrate.session import Task, calibrate
 from telemetry_bridge.calibration import Calibration, Store
 from telemetry_bridge.calibration.recording import Chunk, Recording
 
@@ -236,6 +241,56 @@ def test_when_it_cannot_be_kept_no_plot_is_left(
     assert cli.main(["calibrate", "accel", "--csv", str(walk)]) == 1
     assert "nothing was kept" in capsys.readouterr().err
     assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_noticed_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    walk = write_csv(tmp_path / "walk.csv", recording(SENSOR, DIRECTIONS[:1], seed=7, still_s=4.0))
+    (tmp_path / "file").write_text("")
+    assert cli.main(["calibrate", "gyro", "--bias", "--csv", str(walk), "--plot", "file/plot.svg"]) == 1
+    assert "file cannot be written" in capsys.readouterr().err
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
+    assert cli.main(["calibrate", "gyro", "--bias", "--csv", str(walk)]) == 1
+    said = capsys.readouterr()
+    assert "cannot be written" in said.err
+    assert said.out == ""  # not even a report
+    assert cli.main(["calibrate", "gyro", "--bias", "--csv", str(walk), "--dry-run"]) == 0
+
+
+def test_a_disk_that_is_full_at_the_end_loses_no_calibration(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    walk = write_csv(tmp_path / "walk.csv", recording(SENSOR, DIRECTIONS[:1], seed=7, still_s=4.0))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert cli.main(["calibrate", "gyro", "--bias", "--csv", str(walk)]) == 1
+    said = capsys.readouterr()
+    assert "No space left on device" in said.err
+    assert list(folder.iterdir()) == []
+    text = said.out[said.out.index('id = "') :].partition("\n- no plot")[0]
+    (folder / "by-hand.toml").write_text(text)
+    made = in_force(folder)
+    assert made.gyro is not None
+    assert np.abs(np.array(made.gyro.bias) - SENSOR.gyro_bias).max() < 0.02 * DEG
+
+
+def test_what_another_session_measured_meanwhile_is_not_lost(tmp_path: Path) -> None:
+    given, store = recording(SENSOR, DIRECTIONS[:1], seed=7, still_s=4.0), Store(tmp_path)
+
+    def begin(base: Calibration | None) -> RestGuide:
+        assert base is None
+        Store(tmp_path).save(Calibration(device=ORIGIN.device, stream="imu", sensor="lsm6dso", date=DATE, accel=ACCEL))
+        return RestGuide(ORIGIN, base, 3.0)
+
+    made = calibrate(Task(begin), given, store, Console(quiet=True), Console(quiet=True))
+    assert made is not None
+    assert made.gyro is not None
+    assert made.accel == ACCEL
 
 
 def test_a_part_that_was_not_told_can_be_named(tmp_path: Path, folder: Path) -> None:

@@ -11,8 +11,9 @@ from rich.console import Console
 from telemetry_bridge.calibrate.outcome import Guide, Outcome, merged
 from telemetry_bridge.calibrate.report import Display, print_report
 from telemetry_bridge.calibration import Calibration, Store
+from telemetry_bridge.calibration.model import to_toml
 from telemetry_bridge.calibration.recording import Source
-from telemetry_bridge.calibration.store import write_whole
+from telemetry_bridge.calibration.store import refuse_unwritable, write_whole
 from telemetry_bridge.errors import CalibrationError
 
 
@@ -32,7 +33,7 @@ class Task:
 
 
 def calibrate(task: Task, source: Source, store: Store, progress: Console, report: Console) -> Calibration | None:
-    """Guide, compute, report, keep. Until the very end nothing is written.
+    """Guide, compute, report, keep. Until the very end nothing is written, but it is looked whether that will work.
 
     Returns:
         What is in force now; None if nothing was kept.
@@ -40,6 +41,9 @@ def calibrate(task: Task, source: Source, store: Store, progress: Console, repor
     Raises:
         BridgeError: the samples end too early or do not allow it, or the result cannot be kept.
     """
+    for place in (store.folder if task.save else None, task.figure and task.figure.parent):
+        if place is not None:
+            refuse_unwritable(place)
     origin = source.origin
     base = store.find(origin.device, origin.stream, origin.sensor)
     guide = task.begin(base)
@@ -57,6 +61,8 @@ def calibrate(task: Task, source: Source, store: Store, progress: Console, repor
     outcome = guide.finish()
     display.update()
     print_report(report, outcome)
+    store.reload()  # another session may have measured another part meanwhile
+    base = store.find(origin.device, origin.stream, origin.sensor)
     made = merged(base, origin, outcome.parts) if outcome.parts else None
     return _keep(task, outcome, made, store, report)
 
@@ -64,18 +70,28 @@ def calibrate(task: Task, source: Source, store: Store, progress: Console, repor
 def _keep(task: Task, outcome: Outcome, made: Calibration | None, store: Store, report: Console) -> Calibration | None:
     kept = made.sealed() if made is not None and task.save else None
     plot = task.figure if kept is None else task.figure or store.path_of(kept).with_suffix(".svg")
+    trouble = ""
     if plot is not None:
-        write_whole(plot, outcome.figure)
+        try:
+            write_whole(plot, outcome.figure)
+        except CalibrationError as error:
+            if kept is None:
+                raise
+            trouble, plot = f"no plot: {error}", None
     if kept is not None:
         try:
             kept, path = store.save(kept)
-        except BaseException:
+        except BaseException as error:
             if plot is not None:
                 plot.unlink(missing_ok=True)
+            if isinstance(error, CalibrationError):  # minutes of work: here it is, for a file of that folder
+                report.print(to_toml(kept), soft_wrap=True, markup=False)
             raise
         report.print(f"calibration {kept.id} is in force: {path}", soft_wrap=True, markup=False)
     elif made is not None:
         report.print("not kept, as asked")
     if plot is not None:
         report.print(f"plot: {plot}", soft_wrap=True, markup=False)
+    elif trouble:
+        report.print(f"- {trouble}", soft_wrap=True, markup=False)
     return kept

@@ -179,6 +179,20 @@ def write_whole(path: Path, text: str) -> None:
         raise CalibrationError(f"{path} cannot be written: {error.strerror}") from None
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """Look whether files can be made in a folder, or in the one where it would be made; leaves nothing behind.
+
+    Raises:
+        CalibrationError: they cannot.
+    """
+    place = next((one for one in (folder, *folder.absolute().parents) if one.exists()), folder)
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise CalibrationError(f"{folder} cannot be written: {error.strerror}") from None
+
+
 def _sync_folder(folder: Path) -> None:
     """Make a rename last; where folders cannot be opened (Windows) it lasts by itself."""
     with contextlib.suppress(PermissionError):

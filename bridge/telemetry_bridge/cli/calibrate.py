@@ -106,7 +106,11 @@ def run(args: argparse.Namespace) -> int:
     progress, report = Console(stderr=True, highlight=False), Console(highlight=False)
     try:
         with _source(args, config) as source:
-            task = Task(functools.partial(_guide, args, source.origin), save=not args.dry_run, figure=figure)
+            task = Task(
+                functools.partial(_guide, args, source.origin),
+                save=not args.dry_run and args.what != "noise",
+                figure=figure,
+            )
             calibrate(task, source, store, progress, report)
     except KeyboardInterrupt:
         print("\ntelemetry-bridge: stopped: nothing was kept", file=sys.stderr)
