@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,13 +13,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bridge.calibration_samples import ACCEL, DATE
+from bridge.calibration_samples import ACCEL, DATE, DEVICE, GYRO, calibration
 from bridge.imu_synthesis import DEG, DIRECTIONS, GRAVITY, MG, ORIGIN, Imperfect, recording, sweep, write_csv
 from telemetry_bridge import cli
 from telemetry_bridge.calibrate.poses import RestGuide
 from telemetry_bridge.calibrate.session import Task, calibrate
 from telemetry_bridge.calibration import Calibration, Store
 from telemetry_bridge.calibration.recording import Chunk, Recording
+from telemetry_bridge.cli.calibrate import enter_key
 
 SENSOR = Imperfect.draw(7)
 
@@ -56,7 +58,7 @@ def test_a_walk_calibrates_both_and_leaves_a_report_and_a_plot(
     assert made.accel.full_scale == pytest.approx(4 * GRAVITY)
     assert made.accel.counts["poses"] == len(DIRECTIONS)
     said = capsys.readouterr().out
-    for words in ("Residuals", "before", "held out", "scale x", "misalignment zx", "deg/s", made.id):
+    for words in ("Residuals", "before", "held out", "scale correction x", "misalignment zx", "deg/s", made.id):
         assert words in said
     files = sorted(path.suffix for path in folder.iterdir())
     assert files == [".svg", ".toml"]
@@ -189,18 +191,18 @@ def test_turns_with_missing_samples_are_left_out_and_said(tmp_path: Path, capsys
 
 
 HEADER = "# device: a\n# sensor: b\ntime [s]," + ",".join(f"accel_{a} [m/s^2]" for a in "xyz")
-GYRO = "," + ",".join(f"gyro_{a} [rad/s]" for a in "xyz") + "\n"
+RATES = "," + ",".join(f"gyro_{a} [rad/s]" for a in "xyz") + "\n"
 BAD = {
     "no such file": (None, "No such file"),
     "empty": ("", "rows|header|time"),
-    "no unit": (HEADER.replace(" [s]", "") + GYRO + "0,1,2,3,4,5,6\n1,1,2,3,4,5,6\n", "needs a unit"),
-    "a wrong unit": (HEADER.replace("[s]", "[degC]") + GYRO + "0,1,2,3,4,5,6\n1,1,2,3,4,5,6\n", "is no unit of that"),
+    "no unit": (HEADER.replace(" [s]", "") + RATES + "0,1,2,3,4,5,6\n1,1,2,3,4,5,6\n", "needs a unit"),
+    "a wrong unit": (HEADER.replace("[s]", "[degC]") + RATES + "0,1,2,3,4,5,6\n1,1,2,3,4,5,6\n", "is no unit of that"),
     "no gyroscope": (HEADER + "\n" + "0,1,2,3\n1,1,2,3\n", "there is no gyro_x"),
-    "text in a cell": (HEADER + GYRO + "0,1,2,3,4,5,6\n1,x,2,3,4,5,6\n", "could not convert"),
-    "time that stands": (HEADER + GYRO + "0,1,2,3,4,5,6\n0,1,2,3,4,5,6\n", "does not go forward"),
-    "nan": (HEADER + GYRO + "0,1,2,3,4,5,6\n1,nan,2,3,4,5,6\n", "not finite"),
-    "rows of different length": (HEADER + GYRO + "0,1,2,3,4,5,6\n1,1,2,3,4,5\n", "columns|number"),
-    "of nobody": (HEADER.replace("# device: a\n", "") + GYRO + "0,1,2,3,4,5,6\n1,1,2,3,4,5,6\n", "which device"),
+    "text in a cell": (HEADER + RATES + "0,1,2,3,4,5,6\n1,x,2,3,4,5,6\n", "could not convert"),
+    "time that stands": (HEADER + RATES + "0,1,2,3,4,5,6\n0,1,2,3,4,5,6\n", "does not go forward"),
+    "nan": (HEADER + RATES + "0,1,2,3,4,5,6\n1,nan,2,3,4,5,6\n", "not finite"),
+    "rows of different length": (HEADER + RATES + "0,1,2,3,4,5,6\n1,1,2,3,4,5\n", "columns|number"),
+    "of nobody": (HEADER.replace("# device: a\n", "") + RATES + "0,1,2,3,4,5,6\n1,1,2,3,4,5,6\n", "which device"),
 }
 
 
@@ -293,6 +295,49 @@ def test_what_another_session_measured_meanwhile_is_not_lost(tmp_path: Path) -> 
     assert made.accel == ACCEL
 
 
+def test_what_is_kept_can_be_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["calibrate", "--list"]) == 0
+    assert capsys.readouterr().out == f"no calibration is kept in {folder}\n"
+    store = Store(folder)
+    old, _ = store.save(calibration(accel=ACCEL))
+    new, _ = store.save(calibration(days=1, accel=ACCEL, gyro=GYRO))
+    other, _ = store.save(calibration(sensor="mpu6050", gyro=GYRO))
+    assert cli.main(["calibrate", "--list"]) == 0
+    accel = "accel of 2026-05-01 at 25.0 degC with drift 10 to 50 degC"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{DEVICE} imu lsm6dso",
+        f"  * {new.id}  {accel}, gyro of 2026-05-01",
+        f"    {old.id}  {accel}",
+        f"{DEVICE} imu mpu6050",
+        f"  * {other.id}  gyro of 2026-05-01",
+    ]
+
+
+def test_enter_is_noticed_at_a_terminal_only() -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs) as keys, Path(os.devnull).open() as nobody:
+        is_ended = enter_key(keys)
+        assert not is_ended()
+        os.write(ours, b"\n")
+        end_s = time.monotonic() + 60
+        while not is_ended():
+            assert time.monotonic() < end_s
+            time.sleep(0.01)
+        assert not is_ended()
+        assert not enter_key(nobody)()
+        assert not enter_key(None)()
+    os.close(ours)
+
+
+def test_a_board_on_a_turntable_does_not_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = recording(SENSOR, DIRECTIONS[:1], seed=7, still_s=6.0)
+    values = given.samples.values.copy()
+    values[5] += 200 * DEG  # 33 1/3 a minute
+    walk = write_csv(tmp_path / "turntable.csv", spoiled(given, values=values))
+    assert cli.main(["calibrate", "gyro", "--bias", "--csv", str(walk)]) == 1
+    assert "did not rest" in capsys.readouterr().err
+
+
 def test_a_part_that_was_not_told_can_be_named(tmp_path: Path, folder: Path) -> None:
     walk = write_csv(tmp_path / "walk.csv", recording(SENSOR, seed=7))
     lines = walk.read_text().splitlines(keepends=True)
@@ -309,6 +354,10 @@ def test_a_part_that_was_not_told_can_be_named(tmp_path: Path, folder: Path) -> 
         ["accel", "--poses", "3"],
         ["accel", "--latitude", "91"],
         ["noise", "--minutes", "-1"],
+        ["accel", "--bias"],
+        ["gyro", "--reference", "tmp117"],
+        ["temperature", "--latitude", "47"],
+        [],
         ["temperature", "--span", "nan"],
     ],
 )

@@ -126,6 +126,31 @@ def test_a_board_in_a_hand_ends_with_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_session_that_is_ended_early_gives_what_there_is_once_that_is_enough(tmp_path: Path) -> None:
+    source, store = VirtualSource("poses", 200.0), Store(tmp_path)
+    guides: list[PoseGuide] = []
+
+    def begin(_: object) -> Guide:
+        guides.append(PoseGuide(source.origin, None, GRAVITY, gyro=False, poses=60))
+        return guides[0]
+
+    asked_at = iter((3, 16))  # poses when Enter is pressed
+    asking = [next(asked_at)]
+
+    def is_ended() -> bool:
+        if int(guides[0].steps()[-1].state.split()[0]) < asking[0]:
+            return False
+        asking[0] = next(asked_at, 1000)
+        return True
+
+    made = calibrate(Task(begin, is_ended=is_ended), source, store, QUIET, QUIET)
+    assert made is not None
+    assert made.accel is not None
+    assert made.accel.counts["poses"] == 16
+    assert [complaint for complaint in guides[0].complaints if "not yet: 3 poses are too few" in complaint]
+    assert np.abs(np.array(made.accel.matrix) - Errors.draw(ERRORS).matrices[0]).max() < 5e-4
+
+
 def test_the_simulated_poses_fit_their_turns() -> None:
     """Gravity turns exactly as the rates say."""
     motion = Poses(2)

@@ -17,6 +17,7 @@ from bridge.imu_synthesis import (
     recording,
     rotation,
 )
+from telemetry_bridge.calibrate.outcome import parameter_table
 from telemetry_bridge.calibration.coverage import coverage
 from telemetry_bridge.calibration.multi_position import Fit, fit_accel, fit_gyro, gyro_bias
 from telemetry_bridge.calibration.poses import Pose, PoseFinder
@@ -99,6 +100,22 @@ def test_a_perfect_sensor_comes_out_perfect() -> None:
     gyro = fit_gyro(walk.poses, walk.turns, accel.matrix, accel.bias)
     np.testing.assert_allclose(accel.matrix, np.eye(3), atol=3e-4)
     np.testing.assert_allclose(gyro.matrix, np.eye(3), atol=3e-4)
+
+
+def test_what_the_report_says_of_a_sensor_is_what_it_does() -> None:
+    """Made from where each axis points and how much it reads, not from M: z, and the plane of y and z, stay."""
+    senses = np.diag([1.01, 0.985, 1.02]) @ np.array(
+        [[np.sqrt(1 - 0.02**2 - 0.01**2), 0.02, -0.01], [0.0, np.cos(0.015), np.sin(0.015)], [0.0, 0.0, 1.0]]
+    )
+    sensor = Imperfect(np.linalg.inv(senses), np.array([20.0, 0.0, 0.0]) * MG, np.eye(3), np.zeros(3))
+    table = parameter_table("accel", fit_accel(found(recording(sensor, seed=1)).poses, GRAVITY))
+    told = {row[0]: float(row[1].split()[0]) for row in table.rows}
+    assert told["scale correction x"] == pytest.approx(-1.0, abs=0.06)  # reads 1 % too much
+    assert told["scale correction y"] == pytest.approx(1.5, abs=0.06)
+    assert told["misalignment xy"] == pytest.approx(-np.degrees(0.02), abs=0.02)  # x leans towards +y
+    assert told["misalignment yz"] == pytest.approx(-np.degrees(0.015), abs=0.02)
+    assert told["misalignment xz"] == pytest.approx(np.degrees(0.01 + 0.02 * 0.015), abs=0.02)
+    assert told["bias x"] == pytest.approx(20.0, abs=0.5)
 
 
 def test_gravity_scales_the_accelerometer() -> None:

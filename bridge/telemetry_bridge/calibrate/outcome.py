@@ -143,11 +143,16 @@ def as_matrix(rows: Array) -> Matrix:
 
 
 def parameter_table(kind: str, fit: Fit) -> Table:
-    """Scale, misalignment and bias with their standard errors, in the units that people use."""
+    """Scale, misalignment and bias with their standard errors, in the units that people use.
+
+    M is shown as scale and shear, M = T diag(scale): so misalignment xy is an angle whatever the scales are. Scale and
+    misalignment are what is corrected (minus what the sensor does wrong), the bias is what the sensor adds.
+    """
+    scale = np.diag(fit.matrix)
     unit, name, digits = (MG, "mg", 3) if kind == "accel" else (DEG, "deg/s", 4)
     rows = [
         (
-            f"scale {axis}",
+            f"scale correction {axis}",
             f"{(fit.matrix[row, row] - 1) * 100:+.3f} %",
             f"{fit.matrix_error[row, row] * 100:.3f} %",
         )
@@ -156,8 +161,8 @@ def parameter_table(kind: str, fit: Fit) -> Table:
     rows += [
         (
             f"misalignment {'xyz'[row]}{'xyz'[column]}",
-            f"{fit.matrix[row, column] / DEG:+.3f} deg",
-            f"{fit.matrix_error[row, column] / DEG:.3f} deg",
+            f"{np.degrees(np.arctan(fit.matrix[row, column] / scale[column])):+.3f} deg",
+            f"{np.degrees(fit.matrix_error[row, column] / scale[column]):.3f} deg",
         )
         for row in range(3)
         for column in range(3)
@@ -172,7 +177,7 @@ def parameter_table(kind: str, fit: Fit) -> Table:
         for row, axis in enumerate("xyz")
     ]
     title = "Accelerometer" if kind == "accel" else "Gyroscope"
-    return Table(f"{title}: what was found", ("", "value", "standard error"), rows)
+    return Table(f"{title}: calibrated = M (nominal - bias)", ("", "value", "standard error"), rows)
 
 
 def merged(base: Calibration | None, origin: Origin, parts: Mapping[str, Triad | Curve]) -> Calibration:

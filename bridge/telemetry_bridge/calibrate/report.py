@@ -13,6 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from telemetry_bridge.calibrate.outcome import Guide, Outcome, Table
+from telemetry_bridge.calibration import Calibration, Store
 
 REFRESH_HZ: Final = 8
 
@@ -56,7 +57,8 @@ class Display:
         table = RichTable(box=None, padding=(0, 1), show_header=False)
         for step in self._guide.steps():
             table.add_row("[green]✓[/]" if step.done else "·", step.name, step.state)
-        return Group(Text(self._guide.prompt(), style="bold"), table)
+        hint = Text("Enter: end with what there is    Ctrl-C: stop, keep nothing", style="dim")
+        return Group(Text(self._guide.prompt(), style="bold"), table, hint)
 
 
 def print_report(console: Console, outcome: Outcome) -> None:
@@ -65,6 +67,31 @@ def print_report(console: Console, outcome: Outcome) -> None:
         console.print(_rich(table))
     for note in outcome.notes:
         console.print(f"- {note}", markup=False)
+
+
+def print_list(console: Console, store: Store) -> None:
+    """What is kept, by sensor, the newest first; a star marks what is in force."""
+    kept = store.all()
+    sensors = dict.fromkeys((one.device, one.stream, one.sensor) for one in kept)
+    for device, stream, sensor in sensors:
+        console.print(f"{device} {stream} {sensor}", markup=False, soft_wrap=True)
+        in_force = store.find(device, stream, sensor)
+        for one in reversed([one for one in kept if (one.device, one.stream, one.sensor) == (device, stream, sensor)]):
+            mark = "*" if one is in_force else " "
+            console.print(f"  {mark} {one.id}  {_contents(one)}", markup=False, soft_wrap=True)
+    if not sensors:
+        console.print(f"no calibration is kept in {store.folder}", markup=False, soft_wrap=True)
+
+
+def _contents(one: Calibration) -> str:
+    parts = []
+    for name, triad in one.triads().items():
+        at = "" if triad.temperature_c is None else f" at {triad.temperature_c:.1f} degC"
+        drift = "" if triad.thermal is None else " with drift {:.0f} to {:.0f} degC".format(*triad.thermal.range_c)
+        parts.append(f"{name} of {triad.date:%Y-%m-%d}{at}{drift}")
+    if one.temperature is not None:
+        parts.append(f"temperature of {one.temperature.date:%Y-%m-%d}")
+    return ", ".join(parts)
 
 
 def _rich(table: Table) -> RichTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,13 @@ class Task:
         begin: makes the guide, given the calibration in force.
         save: whether the result is kept.
         figure: where the plot goes; None: beside the calibration.
+        is_ended: whether somebody has just asked to end a live session with what there is.
     """
 
     begin: Callable[[Calibration | None], Guide]
     save: bool = True
     figure: Path | None = None
+    is_ended: Callable[[], bool] = lambda: False
 
 
 def calibrate(task: Task, source: Source, store: Store, progress: Console, report: Console) -> Calibration | None:
@@ -48,6 +51,7 @@ def calibrate(task: Task, source: Source, store: Store, progress: Console, repor
     base = store.find(origin.device, origin.stream, origin.sensor)
     guide = task.begin(base)
     display = Display(progress, guide)
+    outcome: Outcome | None = None
     with display.shown():
         for chunk in source.chunks():
             guide.feed(chunk)
@@ -55,16 +59,28 @@ def calibrate(task: Task, source: Source, store: Store, progress: Console, repor
             if source.is_live:
                 if guide.is_done:
                     break
+                if task.is_ended() and (outcome := _early(guide)) is not None:
+                    break
                 display.say(guide.prompt())
-    if source.is_live and not guide.is_done:
-        raise CalibrationError("the samples ended before there were enough")
-    outcome = guide.finish()
+    if outcome is None:
+        if source.is_live and not guide.is_done:
+            raise CalibrationError("the samples ended before there were enough")
+        outcome = guide.finish()
     display.update()
     print_report(report, outcome)
     store.reload()  # another session may have measured another part meanwhile
     base = store.find(origin.device, origin.stream, origin.sensor)
     made = merged(base, origin, outcome.parts) if outcome.parts else None
     return _keep(task, outcome, made, store, report)
+
+
+def _early(guide: Guide) -> Outcome | None:
+    """What comes of the samples so far; if that is nothing, the session says why and goes on."""
+    try:
+        return copy.deepcopy(guide).finish()
+    except CalibrationError as error:
+        guide.complaints.append(f"not yet: {error}")
+        return None
 
 
 def _keep(task: Task, outcome: Outcome, made: Calibration | None, store: Store, report: Console) -> Calibration | None:

@@ -4,8 +4,10 @@ D. Tedaldi, A. Pretto, E. Menegatti, "A robust and easy to implement method for 
 equipments", ICRA 2014. Wherever the board rests, the accelerometer must feel gravity, whatever the direction; and the
 gyroscope, integrated from one pose to the next, must turn the gravity of the first into that of the second.
 
-The axes are those of the paper: x is the accelerometer's x, y lies in the plane of its x and y. M of the accelerometer
-is therefore upper triangular. The gyroscope is put on the same axes, so its M is full.
+M of the accelerometer is upper triangular, as in the paper, and so is its inverse: the axis z is the direction that
+the accelerometer's z senses, y lies in the plane of what its y and z sense. (The paper, section III, calls x the axis
+that is kept: it takes what a sensor reads for components along its axes, where it is projections on them.) The
+gyroscope is put on the same axes, so its M is full.
 """
 
 from __future__ import annotations

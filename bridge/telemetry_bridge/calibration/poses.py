@@ -28,6 +28,9 @@ QUIET_FACTOR: Final = 3.0
 LARGEST_STILL: Final = np.array([0.15] * 3 + [0.0175] * 3)
 """Standard deviation that no resting sensor has: 15 mg and 1 deg/s; an MPU-6050 at 1 kHz has 9 mg and 0.16 deg/s
 (400 ug/sqrt(Hz), 0.005 deg/s/sqrt(Hz); product specification 3.4, tables 6.1 and 6.2)."""
+LARGEST_RATE: Final = np.radians(25)
+"""Mean rate that no resting sensor has: a turntable is not still. An MPU-6050 is off by up to 20 deg/s (product
+specification 3.4, table 6.1), an LSM6DSO by 1."""
 LARGEST_DRIFT: Final = np.array([0.03] * 3 + [0.005] * 3)
 """How far the mean of a window may be from that of its pose, beside the noise: 3 mg and 0.3 deg/s."""
 SATURATED: Final = 0.99
@@ -223,7 +226,8 @@ class PoseFinder:
         deviation = np.std(values, axis=1, ddof=1)
         saturated = bool(np.any(np.abs(values) >= self._limits))
         window = _Window(time_s, values, np.mean(values, axis=1), deviation, float(np.mean(warmth)))
-        still = not saturated and bool(np.all(deviation <= self._still_below))
+        turns = bool(np.any(np.abs(window.mean[3:]) > LARGEST_RATE))
+        still = not (saturated or turns) and bool(np.all(deviation <= self._still_below))
         self.is_moving = not still
         if still and (not self._run.windows or self._run.accepts(window)):
             self._lengthen_run(window)

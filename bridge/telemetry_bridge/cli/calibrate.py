@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from telemetry_bridge.cli import options
 from telemetry_bridge.errors import CalibrationError
@@ -28,6 +30,8 @@ what:
                 a thermometer against a better one
   noise         Allan deviation: let the board rest for half an hour; nothing is kept but the plot
 
+on a terminal Enter ends a session with what there is so far, if that is enough; Ctrl-C stops it and keeps nothing
+
 samples come from the bridge that runs on this machine (or --url), or from a port that nobody holds (--port, as for
 `telemetry-bridge run`), or from a file (--csv)
 
@@ -35,6 +39,7 @@ examples:
   telemetry-bridge calibrate accel --port /dev/ttyACM0
   telemetry-bridge calibrate gyro --latitude 47.4 --height 400    the board of the bridge that runs on this machine
   telemetry-bridge calibrate gyro --csv walk.csv --dry-run        docs/calibration.md says which columns
+  telemetry-bridge calibrate --list                               what is kept, and what of it is in force
 
 exit codes: 0 done, 1 not possible, refused or stopped (one line says why; nothing is kept), 2 wrong usage
 """
@@ -68,7 +73,8 @@ def add_parser(commands: options.Commands) -> None:
     """Add it to the command line."""
     text = "measure what a sensor does wrong, keep it, and apply it from then on (needs the extra 'calibration')"
     own = argparse.ArgumentParser(add_help=False)
-    own.add_argument("what", choices=("accel", "gyro", "temperature", "noise"), help="see 'what' below")
+    own.add_argument("what", nargs="?", choices=("accel", "gyro", "temperature", "noise"), help="see 'what' below")
+    own.add_argument("--list", action="store_true", help="say which calibrations are kept, and which are in force")
     own.add_argument("--csv", type=Path, metavar="FILE", help="compute from recorded nominal samples, not from a board")
     own.add_argument("--device", metavar="ID", default="", help="id of the board, or its start (default: the only one)")
     own.add_argument("--stream", metavar="NAME", default="", help="stream of the sensor (default: imu)")
@@ -94,14 +100,17 @@ def run(args: argparse.Namespace) -> int:
     """Carry it out; imported here, for the others start faster without."""
     from rich.console import Console
 
+    from telemetry_bridge.calibrate.report import print_list
     from telemetry_bridge.calibrate.session import Task, calibrate
     from telemetry_bridge.calibration import Store
 
-    if args.csv is not None and args.port:
-        args.error("calibrate: --csv or --port, not both")
+    _refuse_wrong_usage(args)
     config = options.configured(args)
     folder = config.calibration.folder
     store = Store(None if folder is None else Path(folder))
+    if args.list:
+        print_list(Console(highlight=False), store)
+        return 0
     figure = args.plot or (Path("allan-deviation.svg") if args.what == "noise" else None)
     progress, report = Console(stderr=True, highlight=False), Console(highlight=False)
     try:
@@ -116,6 +125,46 @@ def run(args: argparse.Namespace) -> int:
         print("\ntelemetry-bridge: stopped: nothing was kept", file=sys.stderr)
         return 1
     return 0
+
+
+def _refuse_wrong_usage(args: argparse.Namespace) -> None:
+    if args.list:
+        return
+    if args.what is None:
+        args.error("calibrate: what? accel, gyro, temperature or noise (or --list)")
+    if args.csv is not None and args.port:
+        args.error("calibrate: --csv or --port, not both")
+    of = {"bias": ("gyro",), "poses": ("accel", "gyro"), "latitude": ("accel", "gyro"), "span": ("temperature",)}
+    for name, kinds in {**of, "reference": ("temperature",), "minutes": ("noise",)}.items():
+        if getattr(args, name) and args.what not in kinds:
+            args.error(f"calibrate: --{name} is for {' and '.join(kinds)}")
+
+
+def enter_key(keys: TextIO | None) -> Callable[[], bool]:
+    """Whether Enter was pressed since it was asked last; never where nobody sits at a terminal."""
+    pressed = threading.Event()
+
+    def was_pressed() -> bool:
+        was = pressed.is_set()
+        pressed.clear()
+        return was
+
+    def wait(keys: TextIO) -> None:
+        with contextlib.suppress(OSError, ValueError):  # closed
+            while os.read(keys.fileno(), 1024):  # not keys.readline, whose lock would stand in the way of the exit
+                pressed.set()
+
+    if keys is not None and keys.isatty() and _is_foreground(keys.fileno()):
+        threading.Thread(target=wait, args=(keys,), name="enter", daemon=True).start()
+    return was_pressed
+
+
+def _is_foreground(terminal: int) -> bool:
+    """Whether reading from a terminal does not stop this program, as it stops a background job of a shell."""
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except (AttributeError, OSError):  # Windows; a terminal that does not control this program
+        return True
 
 
 @contextlib.contextmanager

@@ -79,7 +79,7 @@ class Errors:
         """Those of one specimen: up to 2 %, 1 deg, 40 mg and 2 deg/s."""
         rng = np.random.default_rng((seed, 0x6572726F))
         accel, gyro = (np.eye(3) + np.radians(rng.uniform(-1, 1, (3, 3))) * (1 - np.eye(3)) for _ in range(2))
-        accel = np.triu(accel)  # its own x axis, and the plane of its x and y, are what the rest is measured against
+        accel = np.triu(accel)  # what it senses as z, and the plane of y and z, are what the rest is measured against
         accel[np.diag_indices(3)] = 1 + rng.uniform(-0.02, 0.02, 3)
         gyro[np.diag_indices(3)] = 1 + rng.uniform(-0.02, 0.02, 3)
         return cls((accel, gyro), (rng.uniform(-0.04, 0.04, 3) * GRAVITY, np.radians(rng.uniform(-2, 2, 3))))
