@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "80")
     return tmp_path / "data" / "telemetry-bridge" / "calibrations"
 
 
@@ -142,8 +142,21 @@ def test_noise_is_reported_and_drawn(tmp_path: Path, folder: Path, capsys: pytes
     density = float(line.split()[1])
     # the datasheet's noise and that of a least count of 17.5 mdps: q^2 / 12 in half the sample rate
     assert density == pytest.approx(np.hypot(3.8, 17.5 * np.sqrt(2 / 12 / 104)), rel=0.05)
+    assert max(len(line.rstrip()) for line in said.splitlines()) <= 80
     assert (tmp_path / "allan-deviation.svg").exists()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("columns", ["80", "40"])
+def test_a_narrow_terminal_cuts_off_no_number(
+    columns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rest = write_csv(tmp_path / "rest.csv", recording(SENSOR, DIRECTIONS[:1], seed=7, still_s=30.0, rate_hz=104.0))
+    monkeypatch.setenv("COLUMNS", columns)
+    assert cli.main(["calibrate", "noise", "--csv", str(rest)]) == 0
+    said = capsys.readouterr().out
+    assert "…" not in said
+    assert len([line for line in said.splitlines() if "gyro_z" in line]) == 2
 
 
 def spoiled(given: Recording, **changes: object) -> Recording:
@@ -188,6 +201,22 @@ def test_turns_with_missing_samples_are_left_out_and_said(tmp_path: Path, capsys
     said = capsys.readouterr()
     assert "samples are missing" in said.err
     assert "1 of 17 turns could not be used" in said.out
+
+
+def test_the_turns_to_and_from_a_pose_that_was_pushed_are_left_out_with_it(tmp_path: Path, folder: Path) -> None:
+    given = recording(SENSOR, seed=7)
+    values, time_s = given.samples.values.copy(), given.samples.time_s
+    for number in (4, 11):
+        pushed = (time_s >= number * 4.5) & (time_s < number * 4.5 + 3.0)
+        values[:3, pushed] *= 1.05
+        values[:3, pushed] += np.array([[40.0], [-40.0], [40.0]]) * MG
+    walk = write_csv(tmp_path / "walk.csv", spoiled(given, values=values))
+    assert cli.main(["calibrate", "gyro", "--csv", str(walk)]) == 0
+    made = in_force(folder)
+    assert made.accel is not None
+    assert made.gyro is not None
+    assert made.accel.counts["poses_used"] == len(DIRECTIONS) - 2
+    assert np.abs(np.array(made.gyro.matrix) - SENSOR.gyro_matrix).max() < 0.0008
 
 
 HEADER = "# device: a\n# sensor: b\ntime [s]," + ",".join(f"accel_{a} [m/s^2]" for a in "xyz")

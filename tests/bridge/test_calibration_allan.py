@@ -40,12 +40,14 @@ def test_white_noise_and_bias_instability_are_found_within_a_tenth(seed: int, wh
     assert found.density == pytest.approx(np.sqrt(2) * white, rel=0.1)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_random_walk_is_told_apart(seed: int) -> None:
-    found = noise(synthetic(seed, 1.0, 0.0, 0.05), RATE_HZ)
-    assert found.white == pytest.approx(1.0, rel=0.1)
-    assert found.random_walk == pytest.approx(0.05, rel=0.3)
-    assert found.instability < 0.5
+def test_a_random_walk_is_told_apart() -> None:
+    """It shows in the longest averaging times, of which a record has few: one of two hours tells K to about 15 %."""
+    found = [noise(synthetic(seed, 1.0, 0.0, 0.05), RATE_HZ) for seed in range(8)]
+    for one in found:
+        assert one.white == pytest.approx(1.0, rel=0.02)
+        assert one.random_walk == pytest.approx(0.05, rel=0.3)
+        assert one.instability < 0.5
+    assert np.mean([one.random_walk for one in found]) == pytest.approx(0.05, rel=0.12)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from telemetry_bridge.calibrate.outcome import DEG, MG, Outcome, Step, Table
 from telemetry_bridge.calibration.allan import LEAST_CLUSTERS, Noise, noise
@@ -33,7 +34,7 @@ class NoiseGuide:
     def _begin(self) -> None:
         self._finder = PoseFinder(self._origin)
         self._times: list[Array] = []
-        self._values: list[Array] = []
+        self._values: list[npt.NDArray[np.float32]] = []
 
     def feed(self, chunk: Chunk) -> None:
         """Take samples that follow the last ones; a movement or a hole in them starts the rest anew."""
@@ -47,7 +48,7 @@ class NoiseGuide:
             self._begin()
         if self._finder.held_s > 0 or self._values:
             self._times.append(chunk.time_s)
-            self._values.append(chunk.values[self._rows])
+            self._values.append(chunk.values[self._rows].astype(np.float32))  # as they came; half an hour is long
 
     @property
     def _rested_s(self) -> float:
@@ -77,36 +78,50 @@ class NoiseGuide:
             raise CalibrationError("samples are missing: the Allan deviation needs them all")
         rate_hz = (time_s.size - 1) / (time_s[-1] - time_s[0])
         values = np.concatenate(self._values, axis=1)
-        found = {name: noise(row, rate_hz) for name, row in zip(IMU_FIELDS, values, strict=True)}
-        table = Table(
-            f"Noise over {self._rested_s / 60:.1f} min at {rate_hz:.1f} Hz",
-            ("", "noise density", "random walk (N)", "bias instability (B)", "lowest point", "rate random walk (K)"),
-            [_row(name, one) for name, one in found.items()],
-        )
+        found = {name: noise(row.astype(np.float64), rate_hz) for name, row in zip(IMU_FIELDS, values, strict=True)}
+        axes = found.items()
+        tables = [
+            Table(
+                f"Noise over {self._rested_s / 60:.1f} min at {rate_hz:.1f} Hz",
+                ("", "noise density", "random walk (N)", "bias instability (B)"),
+                [_short_term(name, one) for name, one in axes],
+            ),
+            Table("Over long times", ("", "lowest point", "rate random walk (K)"), [_long_term(*one) for one in axes]),
+        ]
         notes = [
             "noise density is one-sided, as in datasheets; N, B and K are those of IEEE Std 952, with a two-sided "
             "spectrum: density = sqrt(2) N",
             f"averaging times up to {time_s[-1] / LEAST_CLUSTERS:.0f} s; a – means that it does not stand out",
         ]
-        return Outcome({}, [table], _drawing(found, self._origin.sensor), notes)
+        return Outcome({}, tables, _drawing(found, self._origin.sensor), notes)
 
 
-def _row(name: str, one: Noise) -> Sequence[str]:
-    tau_s, lowest = one.lowest
+def _short_term(name: str, one: Noise) -> Sequence[str]:
     if name.startswith("accel"):
         return (
             name,
             f"{one.density / MG * 1000:.1f} ug/sqrt(Hz)",
             f"{one.white * 60:.4f} m/s/sqrt(h)",
             f"{one.instability / MG * 1000:.1f} ug" if one.instability else "–",
-            f"{lowest / MG * 1000:.1f} ug at {tau_s:.0f} s",
-            f"{one.random_walk * 60:.3g} m/s^2/sqrt(h)" if one.random_walk else "–",
         )
     return (
         name,
         f"{one.density / DEG * 1000:.2f} mdps/sqrt(Hz)",
         f"{one.white / DEG * 60:.3f} deg/sqrt(h)",
         f"{one.instability / DEG * 3600:.2f} deg/h" if one.instability else "–",
+    )
+
+
+def _long_term(name: str, one: Noise) -> Sequence[str]:
+    tau_s, lowest = one.lowest
+    if name.startswith("accel"):
+        return (
+            name,
+            f"{lowest / MG * 1000:.1f} ug at {tau_s:.0f} s",
+            f"{one.random_walk * 60:.3g} m/s^2/sqrt(h)" if one.random_walk else "–",
+        )
+    return (
+        name,
         f"{lowest / DEG * 3600:.2f} deg/h at {tau_s:.0f} s",
         f"{one.random_walk / DEG * 3600 * 60:.3g} deg/h/sqrt(h)" if one.random_walk else "–",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from telemetry_bridge.calibration.coverage import FACES, POSES, TILTED_POSES, TU
 from telemetry_bridge.calibration.figure import Series, figure
 from telemetry_bridge.calibration.model import IDENTITY
 from telemetry_bridge.calibration.multi_position import Fit, fit_accel, fit_gyro, gyro_bias
-from telemetry_bridge.calibration.poses import HOLD_S, Pose, PoseFinder
+from telemetry_bridge.calibration.poses import HOLD_S, Pose, PoseFinder, Turn
 from telemetry_bridge.calibration.recording import Array, Chunk, Origin
 from telemetry_bridge.calibration.stage import bias_at
 from telemetry_bridge.errors import CalibrationError
@@ -117,7 +118,8 @@ class PoseGuide:
         parts: dict[str, Triad] = {}
         residuals: list[Sequence[str]] = []
         tables: list[Table] = []
-        notes = _notes(self._finder, self._missing())
+        turns = self._finder.turns
+        notes: list[str] = []
         drawn: list[Series] = []
         if known is None:
             fit = fit_accel(poses, self._gravity)
@@ -127,19 +129,21 @@ class PoseGuide:
             notes += _left_out(fit, "poses")
             drawn = _series(fit, MG)
             matrix, bias = fit.matrix, fit.bias
+            turns = [turn if _fits(turn, fit) else replace(turn, flaw="a pose of it was left out") for turn in turns]
         else:
             warmth = temperature_of(poses)
             matrix, bias = np.array(known.matrix), bias_at(known, np.nan if warmth is None else warmth)
             notes.append(f"the accelerometer's part of calibration {base.id if base else ''} was taken as it is")
         title, unit, x_label = "Error of the magnitude of gravity", "mg", "pose"
         if self._gyro:
-            turned = fit_gyro(poses, self._finder.turns, matrix, bias)
+            turned = fit_gyro(poses, turns, matrix, bias)
             parts["gyro"] = self._gyro_part(turned, poses, base.gyro if base is not None else None)
             residuals += _rows("direction after a turn", turned, DEG, "deg")
             tables.append(parameter_table("gyro", turned))
             notes += _left_out(turned, "turns")
             drawn = _series(turned, DEG)
             title, unit, x_label = "Error of the direction of gravity after a turn", "deg", "turn"
+        notes += _notes(turns if self._gyro else (), self._missing())
         head = Table("Residuals", ("", "before", "after"), residuals)
         drawing = figure(f"{title}: {self._origin.sensor}", x_label, f"error, {unit}", drawn, log_y=True)
         return Outcome(parts, (head, *tables), drawing, notes)
@@ -213,9 +217,14 @@ def _left_out(fit: Fit, name: str) -> list[str]:
     return [f"left out as they do not fit the others: {name} {', '.join(numbers)}"] if numbers else []
 
 
-def _notes(finder: PoseFinder, missing: Sequence[str]) -> list[str]:
-    flawed = sum(1 for turn in finder.turns if turn.flaw)
-    notes = [f"{flawed} of {len(finder.turns)} turns could not be used"] if flawed else []
+def _fits(turn: Turn, fit: Fit) -> bool:
+    """Whether the poses at both ends of a turn could be used."""
+    return bool(fit.used[turn.before : turn.before + 2].all())
+
+
+def _notes(turns: Sequence[Turn], missing: Sequence[str]) -> list[str]:
+    flawed = sum(1 for turn in turns if turn.flaw)
+    notes = [f"{flawed} of {len(turns)} turns could not be used"] if flawed else []
     return notes + [f"missing: {what}" for what in missing]
 
 

@@ -16,6 +16,8 @@ from telemetry_bridge.calibrate.outcome import Guide, Outcome, Table
 from telemetry_bridge.calibration import Calibration, Store
 
 REFRESH_HZ: Final = 8
+WIDEST: Final = 200
+"""Columns that a table may need."""
 
 
 class Display:
@@ -63,8 +65,11 @@ class Display:
 
 def print_report(console: Console, outcome: Outcome) -> None:
     """Tables, then what else a human should know."""
+    shown = console.width
+    console.width = WIDEST  # a number that is cut off is none: a line that is longer than the terminal goes on below
     for table in outcome.tables:
-        console.print(_rich(table))
+        console.print(_rich(table), soft_wrap=True)
+    console.width = shown
     for note in outcome.notes:
         console.print(f"- {note}", markup=False)
 
