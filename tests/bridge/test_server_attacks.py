@@ -189,6 +189,21 @@ async def test_whoever_has_a_token_that_is_taken_out_of_use_has_to_leave(tmp_pat
 
 
 @in_loop
+async def test_what_was_sent_before_a_token_was_taken_out_of_use_is_not_carried_out_behind_it(tmp_path: Path) -> None:
+    async with site(tmp_path) as at, await join(at.server, additional_headers=bearer(DRIVER)) as client:
+        await client.until("device")
+        for number in range(3):
+            await client.send(op="command", id=number, device="dev-a", name="reset")
+        written(tmp_path, ENTRIES.replace(DRIVER, "another-token-0123456789"))
+        at.server.refresh_tokens()  # before the server has looked at any of them
+        for number in range(3):
+            await client.send(op="command", id=number, device="dev-a", name="reset")
+        with pytest.raises(ConnectionClosedError, match="1008"):
+            await client.until("never")
+        assert at.commands == []
+
+
+@in_loop
 async def test_an_operator_who_is_made_a_viewer_has_to_come_again(tmp_path: Path) -> None:
     async with site(tmp_path) as at, await join(at.server, additional_headers=bearer(DRIVER)) as client:
         written(tmp_path, ENTRIES.replace('operator"', 'viewer"'))

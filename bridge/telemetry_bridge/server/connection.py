@@ -29,6 +29,7 @@ class Connection(ServerConnection):
         admitted: whether it counts as a WebSocket connection.
         identity: who is at the other end; stands when it is admitted.
         client: set once the handshake is done.
+        ending: whether it is being closed: nothing that still comes in counts.
     """
 
     def __init__(self, admission: Admission, limits: Limits, *args: Any, **kwargs: Any) -> None:
@@ -42,6 +43,7 @@ class Connection(ServerConnection):
         self._opening: asyncio.TimerHandle | None = None
         self._cut: asyncio.TimerHandle | None = None
         self._refused = False
+        self.ending = False
         self._ending: asyncio.Task[None] | None = None
 
     @property
@@ -107,6 +109,9 @@ class Connection(ServerConnection):
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Close the WebSocket, whether or not the other end takes part."""
+        if self.ending:
+            return
+        self.ending = True
         self.cut_after(self._limits.abort_s)
         self._ending = self.loop.create_task(self.close(code, reason))
 

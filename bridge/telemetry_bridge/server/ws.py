@@ -235,7 +235,12 @@ class Client:
         return self._last_sub
 
     def receive(self, message: str | bytes) -> None:
-        """Carry out one message of the client; what is wrong with it is answered with ``error``."""
+        """Carry out one message of the client; what is wrong with it is answered with ``error``.
+
+        Whoever is being closed (its token is gone, it is too slow) is not obeyed any more, whatever it sent before.
+        """
+        if self._connection.ending or self._closing is not None:
+            return
         try:
             if isinstance(message, bytes):
                 raise RequestError("bad_request", "binary messages are not understood; send JSON text")
