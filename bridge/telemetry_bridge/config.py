@@ -90,6 +90,7 @@ class Limits(Section, frozen=True):
         queue_messages: what may wait for one subscriber, in messages
         recent_bytes: what is kept of each stream for subscribers that come back, in bytes
         recent_s: the same in seconds
+        recent_total_bytes: of all streams together; more, and of the stream that has been silent longest all goes
         write_buffer_bytes: what may wait for one subscriber below the queue, in the transport
         socket_buffer_bytes: what the kernel may hold for one subscriber (SO_SNDBUF)
         open_s: for the HTTP request and the handshake
@@ -113,6 +114,7 @@ class Limits(Section, frozen=True):
     queue_messages: Count = 2048
     recent_bytes: Count = 8 * 1024 * 1024
     recent_s: Seconds = 60.0
+    recent_total_bytes: Count = 256 * 1024 * 1024
     write_buffer_bytes: Count = 64 * 1024
     socket_buffer_bytes: Count = 256 * 1024
     open_s: Seconds = 10.0

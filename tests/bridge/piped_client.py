@@ -26,6 +26,7 @@ class Pipe:
     def __init__(self) -> None:
         self.identity = LOCAL
         self.address = "pipe"
+        self.ending = False
         self.client: Client | None = None
         self.paused = False
         self.state = State.OPEN

@@ -200,6 +200,23 @@ async def test_what_has_left_the_ring_is_a_gap_by_the_subscriber() -> None:
 
 
 @in_loop
+async def test_a_ring_that_was_emptied_for_others_is_a_gap_by_the_subscriber() -> None:
+    hub = hub_with_imu()
+    async with (
+        Server(hub, ServerConfig(port=0), Limits(recent_total_bytes=1)) as server,
+        await IndependentClient.join(server.port) as client,
+    ):
+        for index in range(0, 100, 20):
+            hub.publish(batch(index))
+        seen = await client.subscribe("dev-a", "imu", since={"epoch": 7, "index": 30})
+        hub.publish(batch(100))
+        while not seen.data:
+            await client.next()
+        assert [(gap.index, gap.count, gap.cause) for gap in seen.gaps] == [(30, 70, "subscriber")]
+        assert seen.data[0].index == 100
+
+
+@in_loop
 async def test_an_epoch_that_nobody_knows_is_a_gap_without_a_count() -> None:
     hub = hub_with_imu()
     async with Server(hub, ServerConfig(port=0)) as server, await IndependentClient.join(server.port) as client:

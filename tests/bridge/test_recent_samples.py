@@ -95,10 +95,23 @@ def test_the_last_seconds_do_not_reach_into_the_epoch_before() -> None:
 
 
 def test_each_stream_has_a_ring_of_its_own() -> None:
-    streams = RecentStreams(10**6, 60.0)
+    streams = RecentStreams(10**6, 60.0, 10**9)
     streams.add(epoch_started())
     streams.add(epoch_started(stream="mcu_temp"))
     streams.add(batch(0))
     assert streams.ring("dev-a", "imu").end == 2
     assert streams.ring("dev-a", "mcu_temp").end == 1
     assert streams.ring("dev-b", "imu").end == 0
+
+
+def test_of_boards_that_come_and_go_the_latest_are_kept() -> None:
+    size = OVERHEAD_BYTES + 20 * 6 * 4
+    streams = RecentStreams(10**6, 60.0, 10 * size)
+    for number in range(100):
+        streams.add(epoch_started(f"dev-{number}"))
+        streams.add(batch(0, device=f"dev-{number}"))
+        streams.add(batch(20, device=f"dev-{number}"))
+        assert streams.bytes <= 10 * size
+        assert streams.bytes == sum(streams.ring(f"dev-{other}", "imu").bytes for other in range(number + 1))
+    assert [number for number in range(100) if streams.ring(f"dev-{number}", "imu").bytes] == [95, 96, 97, 98, 99]
+    assert streams.ring("dev-0", "imu").first == streams.ring("dev-0", "imu").end == 3, "its numbers are not used again"

@@ -212,7 +212,7 @@ def test_the_limits_of_the_document_are_those_of_the_server() -> None:
         f"wait for a board | {limits.commands} |",
         f"| {limits.connections}, {limits.connections_per_address} |",
         f"| {limits.queue_bytes // 2**20} MiB, {limits.queue_messages} messages |",
-        f"| {limits.recent_s:.0f} s, {limits.recent_bytes // 2**20} MiB |",
+        f"| {limits.recent_s:.0f} s, {limits.recent_bytes // 2**20} MiB; {limits.recent_total_bytes // 2**20} MiB |",
         f"keeps ({limits.recent_s:.0f} s, {limits.recent_bytes // 2**20} MiB of each stream",
         f"more than {EMPTY_MAX} in a row",
         f"| {RATE_HZ_MIN:g} to {RATE_HZ_MAX:.0f};",

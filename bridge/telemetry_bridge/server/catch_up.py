@@ -66,6 +66,11 @@ class CatchUp:
         self._certain = entry.next_index is not None
         self._next_index = entry.index if entry.next_index is None else entry.next_index
 
+    def rest(self, epoch: int, next_index: int) -> Gap | None:
+        """What was missed without a trace in the ring, because that was emptied: up to where the stream stands."""
+        missed = next_index - self._next_index
+        return self._gap(missed) if self._certain and epoch == self._epoch and missed > 0 else None
+
     def _left_behind(self) -> Iterator[Gap]:
         """The ring has dropped what came next; how much is seen by its oldest entry, if that is of the same epoch."""
         ring = self._ring

@@ -7,7 +7,7 @@ Entries are numbered from 0 for the life of the stream, so that whoever reads th
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -58,16 +58,20 @@ class RecentSamples:
     Args:
         max_bytes: memory for all entries.
         max_s: how long a batch is kept, by the time of the samples.
+
+    Attributes:
+        first: number of the oldest entry that is here.
+        bytes: memory that all entries take.
     """
 
     def __init__(self, max_bytes: int, max_s: float) -> None:
         self._max_bytes = max_bytes
         self._max_ns = int(max_s * 1e9)
         self._entries: deque[Entry] = deque()
-        self._bytes = 0
         self._epoch: EpochStarted | None = None
         self._newest_ns = 0
         self.first = 0
+        self.bytes = 0
 
     @property
     def end(self) -> int:
@@ -89,10 +93,18 @@ class RecentSamples:
         if self._epoch is None or event.epoch != self._epoch.epoch:
             return
         self._entries.append(Entry(event, self._epoch, self._newest_ns, size))
-        self._bytes += size
-        while self._entries and (self._bytes > self._max_bytes or self._age_ns() > self._max_ns):
-            self._bytes -= self._entries.popleft().bytes
-            self.first += 1
+        self.bytes += size
+        while self._entries and (self.bytes > self._max_bytes or self._age_ns() > self._max_ns):
+            self._forget_oldest()
+
+    def clear(self) -> None:
+        """Keep nothing of what was; its numbers stay used."""
+        while self._entries:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        self.bytes -= self._entries.popleft().bytes
+        self.first += 1
 
     def find(self, epoch: int, index: int) -> int | None:
         """Number of the entry at which a subscriber goes on that has everything of ``epoch`` before ``index``.
@@ -135,17 +147,21 @@ class RecentSamples:
 
 
 class RecentStreams:
-    """The ring of each stream that there has been.
+    """The ring of each stream that there has been. Of boards that come and go by the hundred the latest are kept.
 
     Args:
         max_bytes: of one ring.
         max_s: of one ring.
+        total_bytes: of all rings; above it the ring that has got nothing for the longest time is emptied.
     """
 
-    def __init__(self, max_bytes: int, max_s: float) -> None:
+    def __init__(self, max_bytes: int, max_s: float, total_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._max_s = max_s
+        self._total_bytes = total_bytes
         self._rings: dict[tuple[str, str], RecentSamples] = {}
+        self._filled: OrderedDict[tuple[str, str], None] = OrderedDict()  # those that hold anything, stalest first
+        self.bytes = 0
 
     def ring(self, device: str, stream: str) -> RecentSamples:
         """The ring of a stream."""
@@ -156,4 +172,14 @@ class RecentStreams:
 
     def add(self, event: StreamEvent) -> None:
         """Keep an event in the ring of its stream."""
-        self.ring(event.device, event.stream).add(event)
+        key = event.device, event.stream
+        ring = self.ring(*key)
+        before = ring.bytes
+        ring.add(event)
+        self.bytes += ring.bytes - before
+        self._filled[key] = None
+        self._filled.move_to_end(key)
+        while self.bytes > self._total_bytes:
+            stalest = self._rings[self._filled.popitem(last=False)[0]]
+            self.bytes -= stalest.bytes
+            stalest.clear()

@@ -57,7 +57,7 @@ class Router:
 
     def __init__(self, hub: Hub, limits: Limits) -> None:
         self._hub = hub
-        self.recent = RecentStreams(limits.recent_bytes, limits.recent_s)
+        self.recent = RecentStreams(limits.recent_bytes, limits.recent_s, limits.recent_total_bytes)
         self.accounts = Accounts()
         self._subscribers: list[Subscriber] = []
         self._subscriptions: dict[Subscriber, list[Subscription]] = {}
@@ -271,6 +271,8 @@ class Router:
             return True
         subscription.behind = None
         state = self._hub.stream(subscription.device, subscription.stream)
+        if state is not None and (gap := behind.rest(state.epoch.epoch, state.next_index)) is not None:
+            self._give(subscription, gap)
         if state is not None and state.epoch.epoch != subscription.epoch:  # its announcement has left the ring
             self._announce(subscription, replace(state.epoch, next_index=state.next_index))
         self._join_channel(subscription)
