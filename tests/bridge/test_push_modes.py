@@ -13,7 +13,9 @@ from telemetry_bridge import events
 from telemetry_bridge.config import Limits, ServerConfig
 from telemetry_bridge.events import DeviceChanged
 from telemetry_bridge.hub import Hub
-from telemetry_bridge.server import Server, envelope
+from telemetry_bridge.server import Server, channels, envelope
+from telemetry_bridge.server import server as server_module
+from telemetry_bridge.server.channels import SILENCE_S, Shape, make_channel
 
 FORMATS = pytest.mark.parametrize("form", ["binary", "json"])
 
@@ -82,6 +84,37 @@ async def test_the_last_sample_of_all_is_not_kept_back_when_the_stream_pauses() 
             await client.next()
         assert [item.index for item in latest.data] == [19, 39]
         assert envelope.data[0].columns[:2, 0].tolist() == [0.0, 39.0]
+
+
+@pytest.mark.parametrize("mode", ["latest", "envelope"])
+def test_what_is_held_goes_out_when_no_sample_can_be_added_to_it_any_more(mode: str) -> None:
+    channel = make_channel(Shape(mode, 0.5, "binary", calibrated=True))
+    for index in (0, 20):
+        channel.take(batch(index))
+    held = channel.held
+    assert held
+    assert not channel.pass_time(2.0 + SILENCE_S - 0.25).parts, "a sample of the same interval may be on its way"
+    (part,) = channel.pass_time(0.25).parts
+    assert (part.samples, channel.held) == (held, 0)
+    assert not channel.pass_time(10.0).parts
+
+
+@pytest.mark.parametrize("mode", ["latest", "envelope"])
+def test_a_board_that_falls_silent_keeps_nothing_back(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_SILENCE_LOOKED_AT_S", 0.01)
+    monkeypatch.setattr(channels, "SILENCE_S", 0.01)
+
+    @in_loop
+    async def run() -> None:
+        hub = hub_with_imu()
+        async with Server(hub, ServerConfig(port=0)) as server, await IndependentClient.join(server.port) as client:
+            seen = await client.subscribe("dev-a", "imu", mode=mode, rate_hz=10)
+            hub.publish(batch(0))
+            hub.publish(batch(20))
+            while not seen.data or seen.data[-1].index != (39 if mode == "latest" else 0):
+                await client.next()
+
+    run()
 
 
 @FORMATS
@@ -300,6 +333,27 @@ async def test_a_mark_reaches_everyone_who_wants_marks() -> None:
             assert [(note["device"], note["data"]["text"]) for note in seen.notes] == [("*", "valve opened"), said]
         assert a.notes[0]["time_ns"] == answer["time_ns"]
         await nothing_but_its_answer(third)
+
+
+@in_loop
+async def test_a_mark_of_all_devices_comes_once_for_each_request() -> None:
+    hub = hub_with_imu()
+    hub.publish(DeviceChanged(device_info("dev-b")))
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
+        (first, second) = (await client.ask(op="subscribe", id=1, device="*", stream="mark"))["subscriptions"]
+        (own,) = (await client.ask(op="subscribe", id=2, device="dev-b", stream="mark"))["subscriptions"]
+        got = []
+        for device in ("*", "dev-b"):
+            await client.send(op="mark", id="m", text="valve opened", device=device)
+            while (message := await client.next())["op"] != "ok":
+                got.append((message["sub"], message["seq"], message["device"]))
+        assert got == [
+            (first["sub"], 0, "*"), (own["sub"], 0, "*"),
+            (second["sub"], 0, "dev-b"), (own["sub"], 1, "dev-b"),
+        ]  # fmt: skip
+        await client.ask(op="unsubscribe", id=3, sub=first["sub"])
+        await client.send(op="mark", id="m", text="valve closed")
+        assert (await client.next())["sub"] == second["sub"]
 
 
 async def nothing_but_its_answer(client: Client) -> None:

@@ -39,12 +39,21 @@ class Output(NamedTuple):
 
 NOTHING: Final = Output()
 
+SILENCE_S: Final = 2.0
+"""What belongs into an interval is here so long after its end: a batch waits a second at most on the board, and half a
+second for the clock."""
+
 
 class Channel(ABC):
-    """Everyone who gets one stream in one shape; a batch is worked on and encoded once for all of them."""
+    """Everyone who gets one stream in one shape; a batch is worked on and encoded once for all of them.
+
+    Attributes:
+        silent_s: time since a batch came, as far as :meth:`pass_time` was told.
+    """
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
+        self.silent_s = 0.0
         self.subscriptions: list[Subscription] = []
 
     @property
@@ -72,6 +81,13 @@ class Channel(ABC):
     def rest(self) -> Output:
         """The stream pauses: nothing may come for long."""
         return NOTHING
+
+    def pass_time(self, seconds: float) -> Output:
+        """So much time has passed. What is held and cannot be added to any more goes out, though no sample follows."""
+        self.silent_s += seconds
+        if self.shape.rate_hz is None or self.silent_s < 1 / self.shape.rate_hz + SILENCE_S:
+            return NOTHING
+        return self.rest()
 
 
 class Every(Channel):

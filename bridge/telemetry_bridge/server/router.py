@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from telemetry_bridge.config import Limits
 from telemetry_bridge.events import (
@@ -17,26 +16,24 @@ from telemetry_bridge.events import (
     FieldInfo,
     Gap,
     JsonMessage,
-    JsonStream,
     Mark,
 )
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server.accounts import Accounts
 from telemetry_bridge.server.catch_up import CatchUp
 from telemetry_bridge.server.channels import Channel, Output, Shape, make_channel
+from telemetry_bridge.server.notes import Notes
 from telemetry_bridge.server.requests import JSON_STREAMS, History, RequestError, Since, Subscribe
 from telemetry_bridge.server.ring import RecentStreams, StreamEvent
 from telemetry_bridge.server.subscriber_queue import Feed
 from telemetry_bridge.server.subscriptions import Subscriber, Subscription, Wildcard, make_feed
 from telemetry_bridge.server.wire_format import (
-    Part,
     RequestId,
     batch_parts,
     device_message,
     encode_json,
     error_message,
     fields_json,
-    json_message_tail,
     json_prefix,
 )
 
@@ -62,7 +59,7 @@ class Router:
         self._subscribers: list[Subscriber] = []
         self._subscriptions: dict[Subscriber, list[Subscription]] = {}
         self._channels: dict[tuple[str, str], dict[Shape, Channel]] = {}
-        self._json: dict[tuple[str, str], list[Subscription]] = {}
+        self._notes = Notes(hub)
         self._wildcards: list[Wildcard] = []
 
     # ------------------------------------------------------------ subscribers
@@ -130,7 +127,7 @@ class Router:
         key = subscription.device, subscription.stream
         channel = subscription.channel
         if subscription.shape is None:
-            self._json[key].remove(subscription)
+            self._notes.leave(subscription)
         elif channel is not None:
             channel.subscriptions.remove(subscription)
             if not channel.subscriptions:
@@ -143,9 +140,7 @@ class Router:
     def send_latest(self, subscription: Subscription) -> None:
         """Give a new subscription to ``health`` or ``fault`` the newest there is."""
         if subscription.shape is None:
-            message = self._hub.latest(subscription.device, cast(JsonStream, subscription.stream))
-            if message is not None:
-                _queue_json(subscription, message, json_message_tail(message))
+            self._notes.give_newest(subscription)
 
     def history(self, request: History) -> dict[str, object]:
         """What is kept of a stream's last seconds, and how to ask for it.
@@ -191,7 +186,7 @@ class Router:
             sub = owner.new_sub()
             feed = Feed(sub, partial(json_prefix, stream, sub), text=True)
             subscription = Subscription(owner, feed, request.id, device, stream)
-            self._json.setdefault((device, stream), []).append(subscription)
+            self._notes.join(subscription)
             self._subscriptions.setdefault(owner, []).append(subscription)
             return subscription
         epoch, fields, index = self._standing(device, stream)
@@ -300,6 +295,7 @@ class Router:
             case Batch():
                 self.recent.add(event)
                 for channel in self._channels_of(event):
+                    channel.silent_s = 0.0
                     self._deliver(channel, channel.take(event))
             case Gap():
                 self.recent.add(event)
@@ -308,9 +304,9 @@ class Router:
                 self.recent.add(event)
                 self._epoch(event)
             case JsonMessage():
-                self._note(self._json.get((event.device, event.stream), ()), event)
+                self._notes.give(event)
             case Mark():
-                self._mark(event)
+                self._notes.mark(event)
             case DeviceChanged(device=device):
                 self._device(device)
             case _:
@@ -328,6 +324,12 @@ class Router:
         if parts:
             for subscription in tuple(channel.subscriptions):
                 subscription.owner.deliver(subscription.feed, parts)
+
+    def pass_time(self, seconds: float) -> None:
+        """So much time has passed: what waits for a sample that does not come goes out."""
+        for channels in tuple(self._channels.values()):
+            for channel in tuple(channels.values()):
+                self._deliver(channel, channel.pass_time(seconds))
 
     def _gap(self, gap: Gap) -> None:
         for channel in self._channels_of(gap):
@@ -355,18 +357,6 @@ class Router:
         }
         subscription.owner.queue.put_control(encode_json(body), feed=subscription.feed)
         subscription.owner.flush()
-
-    def _mark(self, mark: Mark) -> None:
-        message = JsonMessage(mark.device, "mark", mark.time_ns, {"text": mark.text})
-        for device in self._hub.devices if mark.device == "*" else (mark.device,):
-            self._note(self._json.get((device, "mark"), ()), message)
-
-    def _note(self, subscriptions: Sequence[Subscription], message: JsonMessage) -> None:
-        if subscriptions:
-            tail = json_message_tail(message)
-            for subscription in tuple(subscriptions):
-                _queue_json(subscription, message, tail)
-                subscription.owner.flush()
 
     def _device(self, device: DeviceInfo) -> None:
         message = device_message(device)
@@ -402,11 +392,3 @@ class Router:
 
 def _too_many(request: RequestId) -> RequestError:
     return RequestError("too_many", "this connection has as many subscriptions as it may have", request)
-
-
-def _queue_json(subscription: Subscription, message: JsonMessage, tail: bytes) -> None:
-    queue, feed = subscription.owner.queue, subscription.feed
-    if message.stream == "health":
-        queue.put_control(feed.prefix(feed.next_seq()) + tail, feed=feed, key=("health", feed.sub))
-    else:
-        subscription.owner.deliver(feed, [Part(0, feed.seq, 1, tail)])

@@ -42,6 +42,7 @@ STATIC_DIR: Final = Path(__file__).parent / "static"
 
 _NAME: Final = "telemetry-bridge"
 _TOKENS_LOOKED_AT_S: Final = 2.0
+_SILENCE_LOOKED_AT_S: Final = 0.5
 _SECRET_IN_URL: Final = re.compile(r"(?:^|[&;])[^=&;]*(?:token|ticket|auth|secret|bearer)[^=&;]*=", re.IGNORECASE)
 _SECRET_REFUSED: Final = Refusal(
     http.HTTPStatus.BAD_REQUEST,
@@ -92,6 +93,7 @@ class Server:
         self._router = Router(hub, self._limits)
         self._server: WebSocketServer | None = None
         self._token_watch: asyncio.TimerHandle | None = None
+        self._silence_watch: asyncio.TimerHandle | None = None
         self._watch = health.Watch(hub)
         self._started_ns = 0
         self._clients: dict[int, Client] = {}  # by a number that is used again
@@ -167,6 +169,7 @@ class Server:
         self._hub.attach(self._watch)
         self._watch.lag.start()
         self._watch_tokens()
+        self._watch_silence()
 
     async def close(self) -> None:
         """Close every connection (WebSockets with 1001, going away) and free the port; takes about a second at most."""
@@ -177,8 +180,9 @@ class Server:
         self._hub.detach(self._router)
         self._hub.detach(self._watch)
         self._watch.lag.stop()
-        if self._token_watch is not None:
-            self._token_watch.cancel()
+        for timer in (self._token_watch, self._silence_watch):
+            if timer is not None:
+                timer.cancel()
         self._admission.open = False  # also for those who are accepted already and not heard of
         guests = self._admission.guests
         for guest in guests:
@@ -203,6 +207,11 @@ class Server:
     def _watch_tokens(self) -> None:
         self._token_watch = asyncio.get_running_loop().call_later(_TOKENS_LOOKED_AT_S, self._watch_tokens)
         self.refresh_tokens()
+
+    def _watch_silence(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._silence_watch = loop.call_later(_SILENCE_LOOKED_AT_S, self._watch_silence)
+        self._router.pass_time(_SILENCE_LOOKED_AT_S)
 
     def refresh_tokens(self) -> None:
         """Read the file of tokens again if it has changed; who is here with one that is gone has to leave."""
