@@ -52,7 +52,11 @@ class Norm:
     def __init__(self, full_scale: Mapping[str, float]) -> None:
         self.full_scale = full_scale
         self.calls: list[tuple[float, float]] = []
+        self.told: list[Mapping[str, float]] = []
         self.made.append(self)
+
+    def set_ranges(self, full_scale: Mapping[str, float]) -> None:
+        self.told.append(full_scale)
 
     def compute(self, values: npt.NDArray[np.float32], period_s: float, pause_s: float) -> npt.NDArray[np.float32]:
         self.calls.append((period_s, pause_s))
@@ -112,6 +116,15 @@ def test_its_epochs_begin_with_those_of_its_source_and_start_it_anew() -> None:
     through(stage, epoch(number=2))
     assert len(Norm.made) == 2
     assert Norm.made[0].full_scale["accel_x"] == 39.2
+
+
+def test_it_is_told_a_change_of_range_which_starts_no_epoch() -> None:
+    stage = Deriver([Norm])
+    wider = tuple(dataclasses.replace(field, full_scale=2 * field.full_scale) for field in IMU)
+    through(stage, epoch(), DeviceChanged(device(("imu", IMU))), batch(0, 3), DeviceChanged(device(("imu", wider))))
+    through(stage, batch(3, 3), DeviceChanged(device(("imu", wider))), batch(6, 3))
+    (norm,) = Norm.made
+    assert norm.told == [{field.name: field.full_scale for field in wider}]
 
 
 def test_it_has_the_gaps_of_its_source_with_their_cause() -> None:
@@ -277,6 +290,17 @@ def test_it_follows_a_turn_about_each_axis(axis: int) -> None:
     values, truth = turning(1000.0, 4.0, omega, LEVEL)
     out = Orientation(scale()).compute(values, 1e-3, 0.0)
     assert apart_deg(out[:, -1].astype(float), truth[-1]) < 2.0
+
+
+def test_a_wider_range_lets_it_believe_a_faster_turn() -> None:
+    still, _ = turning(1000.0, 4.0, np.zeros(3), LEVEL)
+    values, _ = turning(1000.0, 0.5, np.radians([200.0, 0.0, 0.0]), LEVEL)
+    values[0] += 3.0  # m/s^2: nothing to take the tilt from
+    narrow, wide = Orientation(scale() | {"gyro_x": math.radians(125)}), Orientation(scale())
+    narrow.compute(still, 1e-3, 0.0)
+    narrow.set_ranges(scale())
+    wide.compute(still, 1e-3, 0.0)
+    np.testing.assert_array_equal(narrow.compute(values, 1e-3, 0.0), wide.compute(values, 1e-3, 0.0))
 
 
 def test_in_batches_it_is_the_same_as_at_once() -> None:

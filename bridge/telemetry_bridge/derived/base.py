@@ -36,6 +36,9 @@ class DerivedStream(Protocol):
             full_scale: of each input by name; 0 where the source names none.
         """
 
+    def set_ranges(self, full_scale: Mapping[str, float]) -> None:
+        """The ranges of the source have changed; what follows was taken with these. As in :meth:`__init__`."""
+
     def compute(self, values: npt.NDArray[np.float32], period_s: float, pause_s: float) -> npt.NDArray[np.float32]:
         """Take the next samples of the source.
 

@@ -58,14 +58,22 @@ class _Derivation:
         if rows == list(range(rows[0], rows[0] + len(rows))):
             self._rows = slice(rows[0], rows[0] + len(rows))  # a view instead of a copy
         self._fields = len(kind.fields)
-        self._maker: DerivedStream | None = kind({field.name: field.full_scale for field in fields})
+        self._full_scale = self._told = _ranges(fields)
+        self._maker: DerivedStream | None = kind(self._full_scale)
         self._last_ns: int | None = None  # time of the newest sample
+
+    def describe(self, fields: Sequence[FieldInfo]) -> None:
+        """The source as the device describes it now: its ranges may have changed since the epoch began."""
+        self._full_scale = _ranges(fields)
 
     def compute(self, batch: Batch) -> Batch | Gap:
         """The derived batch; a gap (``host``) once the class has failed, until the next epoch."""
         if self._maker is not None:
             period_ns, pause_ns = self._times(batch)
             try:
+                if self._told != self._full_scale:
+                    self._told = self._full_scale
+                    self._maker.set_ranges(self._full_scale)
                 values = self._maker.compute(batch.values[self._rows], period_ns / 1e9, pause_ns / 1e9)
                 if values.shape != (self._fields, batch.samples):
                     raise ValueError(f"made {values.shape} instead of {(self._fields, batch.samples)}")
@@ -109,6 +117,9 @@ class Deriver:
                 for derivation in self._running.get((event.device, event.stream), ()):
                     yield derivation.compute(event)
             case DeviceChanged(device=device):
+                for source in device.streams:
+                    for derivation in self._running.get((device.id, source.name), ()):
+                        derivation.describe(source.fields)
                 yield DeviceChanged(self._with_derived(device)) if self._kinds else event
             case EpochStarted():
                 yield event
@@ -147,6 +158,10 @@ class Deriver:
                 for kind in self._kinds_for(source.fields)
             ]
         return dataclasses.replace(device, streams=tuple(streams))
+
+
+def _ranges(fields: Sequence[FieldInfo]) -> dict[str, float]:
+    return {field.name: field.full_scale for field in fields}
 
 
 def _name(source: str, kind: type[DerivedStream]) -> str:

@@ -38,11 +38,17 @@ class Orientation:
     fields: ClassVar[tuple[FieldInfo, ...]] = tuple(FieldInfo(f"q_{part}", "1", 1.0) for part in "wxyz")
 
     def __init__(self, full_scale: Mapping[str, float]) -> None:
-        self._range_dps = math.degrees(full_scale.get("gyro_x", 0.0))
+        self._range_dps = _range_dps(full_scale)
         self._filter = imufusion.Ahrs()
         self._bias = imufusion.Bias()
         self._rate_hz = 0.0
         self._started = False
+
+    def set_ranges(self, full_scale: Mapping[str, float]) -> None:
+        """Beyond its range the gyroscope is not believed: that is another one now."""
+        self._range_dps = _range_dps(full_scale)
+        if self._rate_hz:
+            self._set_filter()
 
     def compute(self, values: npt.NDArray[np.float32], period_s: float, pause_s: float) -> npt.NDArray[np.float32]:
         """Quaternions ``w, x, y, z`` of unit length; NaN where an input is."""
@@ -85,16 +91,23 @@ class Orientation:
         if abs(rate_hz - self._rate_hz) <= 0.05 * self._rate_hz:
             return
         self._rate_hz = rate_hz
+        self._set_filter()
+        bias = imufusion.BiasSettings()
+        bias.sample_rate = rate_hz
+        self._bias.set_settings(bias)
+
+    def _set_filter(self) -> None:
         settings = imufusion.AhrsSettings()
         settings.convention = imufusion.CONVENTION_ENU
         settings.gyroscope_range = self._range_dps
         settings.acceleration_rejection = REJECTION_DEG
         settings.rejection_timeout = RECOVERY_S
-        settings.sample_rate = rate_hz
+        settings.sample_rate = self._rate_hz
         self._filter.set_settings(settings)
-        bias = imufusion.BiasSettings()
-        bias.sample_rate = rate_hz
-        self._bias.set_settings(bias)
+
+
+def _range_dps(full_scale: Mapping[str, float]) -> float:
+    return math.degrees(full_scale.get("gyro_x", 0.0))
 
 
 def _quaternion(roll: float, pitch: float, yaw: float) -> npt.NDArray[np.float32]:
