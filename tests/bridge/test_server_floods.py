@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from bridge.server_helpers import HANDSHAKE, RawClient, in_loop, join, until
 from bridge.test_server_attacks import bearer, site
 from bridge.test_server_tokens import DRIVER, WATCHER
-from telemetry_bridge.config import Limits
+from telemetry_bridge.config import Limits, ServerConfig
+from telemetry_bridge.hub import Hub
 from telemetry_bridge.server import Server
 
 
@@ -220,3 +222,17 @@ def test_a_request_line_that_is_none_is_a_bad_request(line: bytes, tmp_path: Pat
             assert (await raw_answer(at.server, line + b"\r\n\r\n")).startswith("HTTP/1.1 400 ")
 
     run()
+
+
+@in_loop
+async def test_one_who_asks_without_a_pause_leaves_the_others_their_turns() -> None:
+    hub = Hub()
+    async with Server(hub, ServerConfig(port=0)) as server, await RawClient().connect(server) as raw:
+        await raw.upgrade(server)
+        text = b'{"op":"unsubscribe","id":1,"sub":9}'
+        await raw.send(400 * (bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text))
+        turns: list[int] = []  # how many of the requests were answered at each turn of the loop
+        while not turns or turns[-1] < 400:
+            await asyncio.sleep(0)
+            turns.append(sum(client.sent_messages for client in server._clients.values()) - 1)
+        assert max(b - a for a, b in pairwise(turns)) <= 64

@@ -56,10 +56,11 @@ class Connection(ServerConnection):
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it, and bound what the kernel holds for it."""
+        """Count it, bound what the kernel holds for it, and let the kernel see whether the other end is there."""
         super().connection_made(transport)
         sock = transport.get_extra_info("socket")
         if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # one who has vanished may have nothing to read
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.socket_buffer_bytes)
         self._opening = self.loop.call_later(self._limits.open_s, self._too_slow)
         if not self._admission.opened(self):

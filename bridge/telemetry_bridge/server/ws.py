@@ -46,6 +46,8 @@ from telemetry_bridge.server.wire_format import (
 SUBPROTOCOL: Final = "telemetry-bridge.v1"
 
 _SUB_MAX: Final = 2**16 - 1
+_REQUESTS_AT_ONCE: Final = 16
+"""Requests of one client before the others have their turn."""
 _log = logging.getLogger(__name__)
 
 
@@ -105,8 +107,12 @@ class Client:
     async def serve(self) -> None:
         """Carry out what the client asks for until the connection ends."""
         try:
+            received = 0
             async for message in self._connection:
                 self.receive(message)
+                received += 1
+                if received % _REQUESTS_AT_ONCE == 0:  # what has come already is handed out without any pause
+                    await asyncio.sleep(0)
         except ConnectionClosed:
             pass
         finally:
