@@ -16,6 +16,7 @@ from bridge.test_server_tokens import DRIVER, WATCHER
 from telemetry_bridge.config import Limits, ServerConfig
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server import Server
+from telemetry_bridge.server.connection import Connection
 
 
 async def raw_answer(server: Server, request: bytes) -> str:
@@ -236,3 +237,22 @@ async def test_one_who_asks_without_a_pause_leaves_the_others_their_turns() -> N
             await asyncio.sleep(0)
             turns.append(sum(client.sent_messages for client in server._clients.values()) - 1)
         assert max(b - a for a, b in pairwise(turns)) <= 64
+
+
+@in_loop
+async def test_a_flood_of_requests_is_parsed_a_little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    receive = Connection.data_received
+
+    def noted(connection: Connection, data: bytes) -> None:
+        sizes.append(len(data))
+        receive(connection, data)
+
+    monkeypatch.setattr(Connection, "data_received", noted)
+    async with Server(Hub(), ServerConfig(port=0)) as server, await RawClient().connect(server) as raw:
+        await raw.upgrade(server)
+        sizes.clear()
+        text = b"{}"
+        await raw.send(8192 * (bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text))
+        await until(lambda: sum(sizes) == 8192 * 8)
+    assert max(sizes) <= 16384
