@@ -95,7 +95,7 @@ class Reader:
     """The far end of a subscriber's connection, as far as the client of the server sees it."""
 
     def __init__(self) -> None:
-        self.paused = False
+        self.paused = self.ending = False
         self.client: Client | None = None
         self.request = None
         self.address, self.identity = "test", LOCAL
