@@ -84,6 +84,7 @@ class Limits(Section, frozen=True):
         tickets: that one token has got for browsers and not used
         guesses: wrong tokens from one address in a minute that are answered and logged one by one
         subscriptions: per connection; a request with "device": "*" counts as one more
+        rates: different shapes (mode, rate, format) in which all clients together get one stream as latest or envelope
         commands: commands of one connection that wait for their board at the same time
         message_bytes: largest message from a client; a larger one closes the connection with 1009
         queue_bytes: what may wait for one subscriber, in bytes
@@ -108,6 +109,7 @@ class Limits(Section, frozen=True):
     tickets: Count = 16
     guesses: Count = 10
     subscriptions: Count = 64
+    rates: Count = 32
     commands: Count = 16
     message_bytes: Count = 64 * 1024
     queue_bytes: Count = 1024 * 1024

@@ -54,6 +54,7 @@ class Router:
 
     def __init__(self, hub: Hub, limits: Limits) -> None:
         self._hub = hub
+        self._rates = limits.rates
         self.recent = RecentStreams(limits.recent_bytes, limits.recent_s, limits.recent_total_bytes)
         self.accounts = Accounts()
         self._subscribers: list[Subscriber] = []
@@ -197,6 +198,10 @@ class Router:
         shape = Shape(
             request.mode, None if request.mode == "every" else request.rate_hz, request.format, request.calibrated
         )
+        others = [other for other in self._channels.get((device, stream), {}) if other.rate_hz is not None]
+        if shape.rate_hz is not None and shape not in others and len(others) >= self._rates:
+            text = f"{stream} goes out at {len(others)} different rates, modes and formats already: take one of those"
+            raise RequestError("too_many", text, request.id)
         feed = make_feed(owner.new_sub(), shape)
         subscription = Subscription(owner, feed, request.id, device, stream, epoch, fields, index, shape)
         self._subscriptions.setdefault(owner, []).append(subscription)
