@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -158,9 +159,12 @@ def decode_construct(reads: list[bytes]) -> int:
 class OneCalibration:
     """A store that has a calibration for every IMU: every element of the matrix and of the bias counts."""
 
+    def __init__(self) -> None:
+        self._made = functools.cache(calibration)  # a store reads a file once
+
     def find(self, device: str, stream: str, sensor: str) -> Calibration | None:
         """The calibration of a stream."""
-        return calibration(device, stream, sensor) if stream == "imu" else None
+        return self._made(device, stream, sensor) if stream == "imu" else None
 
 
 def line_rate(samples: int, rate_hz: int) -> tuple[float, float]:

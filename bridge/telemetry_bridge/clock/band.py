@@ -29,6 +29,9 @@ CORNERS_MAX: Final = 64
 """Corners kept of each hull. Dropping one only widens the band."""
 AGE_MAX_S: Final = 900.0
 """Older points are dropped."""
+_FLAT_NS: Final = 5.0
+"""A corner that stands out from its neighbours by less is dropped. Points on one line, which the parabola makes corners
+all of them, are then half a second to two apart, and the band is wider by some 25 ns at most: stamps are whole us."""
 _STEPS: Final = 100
 """More than the corners that a search can pass by."""
 _ROUNDING_NS: Final = 0.5
@@ -79,7 +82,7 @@ class Band:
             # relative to t, so that the numbers stay small
             rise = offset1 - half * (t - t1) ** 2 - (offset0 - half * (t - t0) ** 2)
             onward = offset - (offset1 - half * (t - t1) ** 2)
-            if rise * (t - t1) > onward * (t1 - t0):
+            if rise * (t - t1) - onward * (t1 - t0) > _FLAT_NS * (t - t0):
                 break
             hull.pop()
         hull.append((t, offset))

@@ -43,7 +43,7 @@ class Arrival(NamedTuple):
 class Descriptor:
     """A STREAM message, ready for use."""
 
-    __slots__ = ("error", "fields", "generation", "group_delay_us", "layout", "message", "overflows", "period_us")
+    __slots__ = ("error", "fields", "generation", "group_delay_us", "layout", "message", "period_us")
 
     def __init__(self, message: messages.Stream) -> None:
         self.message = message
@@ -57,11 +57,6 @@ class Descriptor:
             self.layout = SampleLayout(message)
         except LayoutError as error:
             self.error = str(error)
-        # Only what is not a small integer with a modest scale can leave the range of float32.
-        self.overflows = any(
-            field.type == messages.FieldType.F32 or abs(field.scale) * 2.0**32 + abs(field.offset) > 1e38
-            for field in message.fields
-        )
 
     @property
     def names(self) -> tuple[tuple[str, str], ...]:
@@ -318,12 +313,8 @@ class StreamTrack:
     ) -> list[Batch]:
         """The samples of the frame whose stamp came last, without the first ``skip``; ``index``: of its first."""
         data = arrival.data[skip * layout.size :] if skip else arrival.data
-        if descriptor.overflows:
-            with np.errstate(all="ignore"):
-                values = layout.si(data)
-        else:
-            values = layout.si(data)
-        values.flags.writeable = False
+        values = layout.si(data)
+        values.setflags(write=False)
         run, epoch = self.run, self._epoch
         assert epoch is not None
         period_us = self._times.period_us or descriptor.period_us
