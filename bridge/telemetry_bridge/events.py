@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -147,8 +147,7 @@ class EpochStarted:
     next_index: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, eq=False):
     """Samples without a hole, of one epoch and one rate.
 
     Attributes:
@@ -161,6 +160,8 @@ class Batch:
         raw: the sample block as it came, for recorders and recalibration.
         received_ns: host's monotonic time at which the last byte was read.
         nominal: ``values`` without calibration; None where none was applied, so that both are the same.
+
+    There are thousands a second: a Struct is made in a fifth of the time of a frozen dataclass.
     """
 
     device: str
@@ -184,7 +185,7 @@ class Batch:
     def part(self, start: int, stop: int) -> Batch:
         """The samples ``start … stop - 1``; those of an irregular batch (``period_ns`` 0) keep its one time."""
         size = len(self.raw) // self.samples
-        return dataclasses.replace(
+        return msgspec.structs.replace(
             self,
             index=self.index + start,
             time_ns=self.time_ns + start * self.period_ns,

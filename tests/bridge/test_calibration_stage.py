@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import msgspec
@@ -66,7 +65,7 @@ def test_values_are_calibrated_and_the_rest_of_the_batch_is_as_it_was(tmp_path: 
     assert made.values.flags.c_contiguous
     assert not made.values.flags.writeable
     np.testing.assert_allclose(made.values, expected(VALUES), rtol=0, atol=1e-5)
-    assert dataclasses.replace(made, values=given.values, nominal=None).raw == given.raw
+    assert msgspec.structs.replace(made, values=given.values, nominal=None).raw == given.raw
     for name in ("device", "stream", "epoch", "index", "time_ns", "period_ns", "uncertainty_ns", "generation"):
         assert getattr(made, name) == getattr(given, name)
     assert made.received_ns == given.received_ns

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, EntryPoints
 from typing import ClassVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -99,10 +100,8 @@ def test_a_derived_batch_has_index_time_and_uncertainty_of_its_source_and_comes_
     first, derived = through(Deriver([Norm]), epoch(next_index=5), source)[2:]
     assert first is source
     assert isinstance(derived, Batch)
-    expected = dataclasses.replace(source, stream="norm", values=derived.values, raw=b"")
-    assert {f.name: getattr(derived, f.name) for f in dataclasses.fields(derived)} == {
-        f.name: getattr(expected, f.name) for f in dataclasses.fields(expected)
-    }
+    expected = msgspec.structs.replace(source, stream="norm", values=derived.values, raw=b"")
+    assert msgspec.structs.asdict(derived) == msgspec.structs.asdict(expected)
     np.testing.assert_allclose(derived.values[0], np.linalg.norm(source.values[:3], axis=0))
     assert not derived.values.flags.writeable
 

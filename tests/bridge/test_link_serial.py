@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import pty
 import socket
+import termios
 import threading
 import tty
 from collections.abc import Iterator
@@ -271,6 +273,47 @@ def test_a_baud_rate_that_cannot_be_is_refused(terminal: Terminal, monkeypatch: 
     monkeypatch.setattr(serial.Serial, "open", refuse)
     with pytest.raises(LinkError, match="cannot run at 12345 baud"):
         asyncio.run(link.open_link(f"{terminal.uri}&baud=12345"))
+
+
+GONE = termios.error(errno.EIO, "Input/output error")
+"""What pyserial lets through of a port that is unplugged while it is set up; no OSError."""
+
+
+def test_a_port_that_goes_while_it_is_opened_is_a_link_error(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise GONE
+
+    async def scenario() -> None:
+        serial_link = link.create(terminal.uri)
+        steps: list[tuple[object, str]] = [(serial.Serial, "open")]
+        if terminal.reader == "auto":
+            steps.append((serial_reader, "_block_without_data"))
+        for target, name in steps:
+            with monkeypatch.context() as patch:
+                patch.setattr(target, name, gone)
+                with pytest.raises(LinkError, match=terminal.path):
+                    await serial_link.open()
+        await serial_link.open()  # nobody holds it
+        await serial_link.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_port_that_goes_while_its_rate_changes_is_lost(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise GONE
+
+    async def scenario() -> None:
+        serial_link = SerialLink(parse_uri(terminal.uri))
+        await serial_link.open()
+        monkeypatch.setattr(serial.Serial, "_reconfigure_port", gone)
+        with pytest.raises(LinkLost, match="hung up"):
+            await serial_link.set_baud(115_200)
+        await serial_link.close()
+
+    asyncio.run(scenario())
 
 
 def test_dtr_and_rts_stay_released(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:

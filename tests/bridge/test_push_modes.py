@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -146,7 +147,7 @@ def test_an_envelope_has_minimum_maximum_and_mean_of_each_aligned_interval(form:
 async def test_uncalibrated_is_nominal_in_every_mode() -> None:
     hub = hub_with_imu()
     plain = batch(0)
-    calibrated = replace(plain, nominal=plain.values, values=plain.values + np.float32(1000))
+    calibrated = msgspec.structs.replace(plain, nominal=plain.values, values=plain.values + np.float32(1000))
     async with Server(hub, ServerConfig(port=0)) as server, await IndependentClient.join(server.port) as client:
         modes = [
             await client.subscribe("dev-a", "imu", mode=mode, rate_hz=1, calibrated=wanted)

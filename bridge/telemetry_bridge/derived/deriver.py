@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from telemetry_bridge.derived.base import DerivedStream
@@ -84,7 +85,7 @@ class _Derivation:
                 self._last_ns = batch.time_ns + (batch.samples - 1) * period_ns
                 values = np.ascontiguousarray(values, np.float32)
                 values.flags.writeable = False
-                return dataclasses.replace(batch, stream=self.name, values=values, nominal=None, raw=b"")
+                return msgspec.structs.replace(batch, stream=self.name, values=values, nominal=None, raw=b"")
         return Gap(batch.device, self.name, batch.epoch, batch.index, batch.samples, "host")
 
     def _times(self, batch: Batch) -> tuple[int, float]:

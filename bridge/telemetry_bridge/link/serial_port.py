@@ -20,7 +20,14 @@ from telemetry_bridge.link.base import Clock
 from telemetry_bridge.link.holders import holders
 from telemetry_bridge.link.latency_timer import shorten
 from telemetry_bridge.link.port_list import ports_hint
-from telemetry_bridge.link.serial_reader import READ_TIMEOUT_S, OpenPort, close_port, reader_of, termios_error
+from telemetry_bridge.link.serial_reader import (
+    READ_TIMEOUT_S,
+    OpenPort,
+    close_port,
+    reader_of,
+    terminal_errors,
+    termios_error,
+)
 from telemetry_bridge.link.uri import LinkUri
 
 DEFAULT_BAUD = 921_600
@@ -91,13 +98,20 @@ class SerialLink:
         try:
             port = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            with contextlib.suppress(LinkError):  # whoever cancels wants the port free
+            with contextlib.suppress(LinkError, termios_error()):  # whoever cancels wants the port free
                 close_port(await opening)
             raise
+        except termios_error() as error:  # it went while it was set up
+            raise self._refused(OSError(*error.args)) from None
         self._refusal = None
         if not self._is_url:
             self.warning = shorten(self._path, lambda: port.set_low_latency_mode(True))
-        self._port = reader_of(self.uri, port, self._clock, thread=self._thread)
+        try:
+            with terminal_errors():
+                self._port = reader_of(self.uri, port, self._clock, thread=self._thread)
+        except (serial.SerialException, OSError) as error:
+            close_port(port)
+            raise self._refused(error) from None
 
     def open_blocking(self, baud: int, parity: str) -> serial.Serial:
         """The port itself, apart from this link.

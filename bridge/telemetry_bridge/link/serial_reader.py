@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from typing import Protocol
 
 import serial
@@ -100,8 +101,9 @@ class DescriptorPort:
 
     async def set_baud(self, baud: int) -> None:
         """Change the rate; at once, a terminal does not wait."""
-        self._serial.baudrate = baud
-        _block_without_data(self._fd)  # pyserial has set VMIN again
+        with terminal_errors():
+            self._serial.baudrate = baud
+            _block_without_data(self._fd)  # pyserial has set VMIN again
 
     async def write(self, data: bytes) -> None:
         """Send; waits while the system takes nothing."""
@@ -185,7 +187,8 @@ class ThreadPort:
 
     async def set_baud(self, baud: int) -> None:
         """Change the rate; over a network that waits for the other end's answer."""
-        await asyncio.to_thread(setattr, self._serial, "baudrate", baud)
+        with terminal_errors():
+            await asyncio.to_thread(setattr, self._serial, "baudrate", baud)
 
     async def write(self, data: bytes) -> None:
         """Send; waits, in a thread, until the system took all."""
@@ -216,6 +219,17 @@ class ThreadPort:
                     self._serial.cancel_write()
             self._thread.join(READ_TIMEOUT_S)
         close_port(self._serial)
+
+
+@contextlib.contextmanager
+def terminal_errors() -> Iterator[None]:
+    """What goes wrong inside, as an OSError: a terminal's own error is none, and pyserial lets it through."""
+    try:
+        yield
+    except termios_error() as error:
+        if isinstance(error, OSError):
+            raise
+        raise OSError(*error.args) from None
 
 
 def close_port(port: serial.Serial) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 
 from telemetry_bridge.events import Batch, EpochStarted, Event, FieldInfo, Gap, GapCause, StreamInfo
@@ -355,7 +355,7 @@ class StreamTrack:
             values = np.ascontiguousarray(batch.values[:, k : k + 1])
             values.flags.writeable = False
             singles.append(
-                dataclasses.replace(
+                msgspec.structs.replace(
                     batch,
                     index=batch.index + k,
                     time_ns=batch.time_ns + k * step_ns,
