@@ -112,7 +112,7 @@ class Hub:
         self._sinks: list[Sink] = []
         self._failing: set[int] = set()
         self._handlers: dict[str, DeviceHandler] = {}
-        self._epochs = itertools.count(int(time.time()))
+        self._epochs = itertools.count(time.time_ns() // 1000)
         self.ports = Ports()
         """The lines that bring the events, to be released and resumed."""
 
@@ -190,7 +190,7 @@ class Hub:
             del self._latest[done.device, "fault"]
 
     def new_epoch(self) -> int:
-        """A number that no epoch has: not of this process, nor of an earlier one, for epochs are rarer than seconds."""
+        """A number that no epoch has: not of this process, nor of an earlier one, for there are none in most us."""
         return next(self._epochs)
 
     def _start_epoch(self, event: EpochStarted) -> None:

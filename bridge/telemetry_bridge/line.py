@@ -17,7 +17,7 @@ from telemetry_bridge.clock import anchor_ns
 from telemetry_bridge.errors import CommandError, LinkError, LinkLost, NoBoard
 from telemetry_bridge.events import CommandDone, DeviceChanged, DeviceState, Event, WireArgs
 from telemetry_bridge.hub import Hub
-from telemetry_bridge.link import Link, RatedLink, WarningLink
+from telemetry_bridge.link import Link, RatedLink, WarningLink, monotonic_ns
 from telemetry_bridge.session import DEFAULT_BAUD, Handshake, Session
 
 HELLO_TIMEOUT_S = 3.0
@@ -78,8 +78,8 @@ class Line:
         self._session = Session(
             link.uri,
             wall_ns=time.time_ns(),
-            monotonic_ns=time.monotonic_ns(),
-            unix_anchor=lambda: anchor_ns(time.time_ns, time.monotonic_ns),
+            monotonic_ns=monotonic_ns(),
+            unix_anchor=lambda: anchor_ns(time.time_ns, monotonic_ns),
             is_taken=self._is_taken,
             new_epoch=hub.new_epoch,
             baud=link.baud if isinstance(link, RatedLink) else DEFAULT_BAUD,
@@ -246,7 +246,7 @@ class Line:
             CommandError: the arguments do not fit, or the board went away meanwhile.
         """
         try:
-            request = self._session.command(name, args, time.monotonic_ns())
+            request = self._session.command(name, args, monotonic_ns())
         except ValueError as error:
             raise CommandError("bad_request", str(error)) from error
         answer: asyncio.Future[CommandDone] = asyncio.get_running_loop().create_future()
@@ -261,7 +261,7 @@ class Line:
         """Move bytes both ways until the link hangs up."""
         self._greeted = False
         self._pass_on_warning()
-        self._publish(self._session.opened(time.monotonic_ns()))
+        self._publish(self._session.opened(monotonic_ns()))
         works = (self._receive(), self._keep_time(), self._expect_hello(), self._until_interrupted())
         tasks = [asyncio.create_task(work) for work in works]
         try:
@@ -298,10 +298,10 @@ class Line:
     async def _keep_time(self) -> None:
         while True:
             self._wake.clear()
-            now_ns = time.monotonic_ns()
+            now_ns = monotonic_ns()
             self._publish(self._session.poll(now_ns))
             await self._send()
-            wait_s = (self._session.next_poll_ns - time.monotonic_ns()) / 1e9
+            wait_s = (self._session.next_poll_ns - monotonic_ns()) / 1e9
             # not asyncio.wait_for: before Python 3.12 it swallows a cancellation that comes together with the event
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(wait_s, 0.001)):
@@ -384,7 +384,7 @@ class Line:
             if not answer.done():
                 answer.set_exception(CommandError("offline", "the board went away before it answered"))
         self._answers.clear()
-        self._publish(self._session.closed(time.monotonic_ns()))
+        self._publish(self._session.closed(monotonic_ns()))
         for device in [device for device, owner in self._owners.items() if owner is self]:
             del self._owners[device]
 

@@ -152,6 +152,8 @@ def test_a_check_finds_what_the_server_would_refuse_at_start(
         ('[calibration]\nfolder = "bridge.toml"', "calibration.folder: "),
         ('[server]\nallowed_origins = ["localhost"]', "localhost"),
         ('[server]\nhost = "0.0.0.0"', "tokens_file"),
+        ('[[line]]\nuri = "/dev/tty1"\n[[line]]\nuri = "serial:/dev/tty1?baud=115200"', "is the port of line[0]"),
+        ('[derived]\nstreams = ["orientatoin"]', "derived.streams: there is no 'orientatoin'; there are: orientation"),
     ],
 )
 def test_the_command_tries_what_can_be_tried(

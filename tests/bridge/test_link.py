@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
+import time
 from collections.abc import Mapping
 
 import pytest
 
 from telemetry_bridge import link
 from telemetry_bridge.errors import LinkError, LinkLost
-from telemetry_bridge.link import LinkUri, PortInfo, parse_uri
+from telemetry_bridge.link import LinkUri, PortInfo, base, parse_uri
 from telemetry_bridge.link.inbox import PAUSE_AT, Inbox
 from telemetry_bridge.link.serial_port import DEFAULT_BAUD, SerialLink
 from telemetry_bridge.link.source import SourceLink
@@ -293,3 +295,13 @@ def test_only_known_parameters_pass() -> None:
     uri.only("a")
     with pytest.raises(LinkError, match="known: b"):
         uri.only("b")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a monotonic clock that counts suspend")
+def test_the_host_s_clock_goes_on_while_the_host_sleeps() -> None:
+    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    now = link.monotonic_ns()
+    assert before <= now <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    with pytest.MonkeyPatch.context() as patch:  # where they are equal the above proves nothing
+        patch.setattr(time, "clock_gettime_ns", {time.CLOCK_BOOTTIME: 7}.__getitem__)
+        assert base.host_clock()() == 7

@@ -898,3 +898,21 @@ def test_what_is_refused_is_counted() -> None:
     stats = harness.session.stats
     assert (stats.refused_type, stats.refused_length, stats.damaged_cobs, stats.missing_frames) == (1, 1, 1, 0)
     assert harness.handshake == "online"
+
+
+def test_a_host_that_slept_loses_samples_and_no_time() -> None:
+    harness = online()
+    for index in range(0, 4000, 20):
+        harness.send_samples(index)
+    harness.lose(7)
+    harness.now_ns += 3600 * SECOND  # nobody reads, nobody polls; the host's clock counts it, as that of the board does
+    harness.exchange()
+    harness.hello()
+    harness.say(stream())
+    for index in range(3_604_000, 3_605_000, 20):
+        harness.send_samples(index)
+    assert [(gap.count, gap.cause) for gap in harness.gaps] == [(3_600_000, "wire")]
+    last = harness.batches[-1]
+    assert last.epoch == harness.batches[0].epoch
+    error_ns = last.time_ns - (WALL_NS + harness.now_ns - 20 * MS)
+    assert abs(error_ns) <= last.uncertainty_ns < 50 * MS

@@ -13,9 +13,11 @@ from telemetry_bridge import config as configuration
 from telemetry_bridge.app import SOURCES
 from telemetry_bridge.cli import options
 from telemetry_bridge.config import Config, LineConfig, Section
+from telemetry_bridge.derived import offered
 from telemetry_bridge.errors import ConfigError, LinkError
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.link import create
+from telemetry_bridge.ports import path_of
 from telemetry_bridge.server import Server
 
 EPILOG: Final = """\
@@ -56,11 +58,18 @@ def _check(config: Config, path: Path | None) -> None:
     Raises:
         BridgeError: what is wrong, with its file and key.
     """
+    ports: dict[str, int] = {}
     for number, line in enumerate(config.lines):
         try:
-            create(line.uri, sources=SOURCES)
+            link = create(line.uri, sources=SOURCES)
         except LinkError as error:
             raise ConfigError(f"{path}: line[{number}].uri: {error}") from None
+        other = ports.setdefault(path_of(link.uri), number) if link.uri.startswith("serial:") else number
+        if other != number:
+            raise ConfigError(f"{path}: line[{number}].uri: {line.uri} is the port of line[{other}]")
+    for name in config.derived.streams or ():
+        if name not in (known := offered()):
+            raise ConfigError(f"{path}: derived.streams: there is no {name!r}; there are: {', '.join(sorted(known))}")
     for where, kind, name in configuration.paths(config):
         if kind == "file" and not os.access(name, os.R_OK):
             raise ConfigError(f"{path}: {where}: {name} cannot be read by this user, or is not there")

@@ -5,6 +5,6 @@ point ``telemetry_bridge.derived``. It has one sample for each sample of its sou
 """
 
 from telemetry_bridge.derived.base import DerivedStream
-from telemetry_bridge.derived.deriver import Deriver, installed
+from telemetry_bridge.derived.deriver import Deriver, installed, offered
 
-__all__ = ["DerivedStream", "Deriver", "installed"]
+__all__ = ["DerivedStream", "Deriver", "installed", "offered"]

@@ -28,6 +28,11 @@ GROUP: Final = "telemetry_bridge.derived"
 _log = logging.getLogger(__name__)
 
 
+def offered() -> set[str]:
+    """Names of the derived streams that installed packages offer."""
+    return {point.name for point in entry_points(group=GROUP)}
+
+
 def installed(names: Iterable[str] | None = None) -> list[type[DerivedStream]]:
     """Derived streams that installed packages offer.
 
@@ -43,7 +48,7 @@ def installed(names: Iterable[str] | None = None) -> list[type[DerivedStream]]:
             found.append(point.load())
         except Exception as error:  # noqa: BLE001 - a plug-in that cannot be imported must not keep the bridge from running
             _log.warning("the derived stream %s (%s) cannot be loaded: %s", point.name, point.value, error)
-    if wanted is not None and (missing := wanted - {point.name for point in entry_points(group=GROUP)}):
+    if wanted is not None and (missing := wanted - offered()):
         _log.warning("there is no derived stream called %s", ", ".join(sorted(missing)))
     return found
 

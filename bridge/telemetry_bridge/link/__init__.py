@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 from telemetry_bridge.errors import LinkError
@@ -29,6 +28,7 @@ from telemetry_bridge.link.base import (
     RatedLink,
     SourceFactory,
     WarningLink,
+    monotonic_ns,
 )
 from telemetry_bridge.link.holders import holders
 from telemetry_bridge.link.uri import LinkUri, parse_uri
@@ -46,13 +46,14 @@ __all__ = [
     "create",
     "holders",
     "list_ports",
+    "monotonic_ns",
     "open_link",
     "parse_uri",
     "port_watch",
 ]
 
 
-def create(uri: str, *, sources: Mapping[str, SourceFactory] | None = None, clock: Clock = time.monotonic_ns) -> Link:
+def create(uri: str, *, sources: Mapping[str, SourceFactory] | None = None, clock: Clock = monotonic_ns) -> Link:
     """Make the link that ``uri`` names, not yet open.
 
     Args:
@@ -83,7 +84,7 @@ def create(uri: str, *, sources: Mapping[str, SourceFactory] | None = None, cloc
 
 
 async def open_link(
-    uri: str, *, sources: Mapping[str, SourceFactory] | None = None, clock: Clock = time.monotonic_ns
+    uri: str, *, sources: Mapping[str, SourceFactory] | None = None, clock: Clock = monotonic_ns
 ) -> Link:
     """:func:`create` and open.
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 Clock: TypeAlias = Callable[[], int]
 """Monotonic nanoseconds."""
+
+
+def host_clock() -> Clock:
+    """The host's clock. Where the system has one that goes on while it is suspended it is that: the boards' go on, too,
+    else the time asleep would have to be slewed away, and Unix time would lag by it."""
+    if sys.platform == "linux":
+        return functools.partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
+    return time.monotonic_ns
+
+
+monotonic_ns: Final = host_clock()
 
 
 class Link(Protocol):

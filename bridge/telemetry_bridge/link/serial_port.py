@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import serial
 
 from telemetry_bridge.errors import LinkError, LinkLost, PortBusy
-from telemetry_bridge.link.base import Clock
+from telemetry_bridge.link.base import Clock, monotonic_ns
 from telemetry_bridge.link.holders import holders
 from telemetry_bridge.link.latency_timer import shorten
 from telemetry_bridge.link.port_list import ports_hint
@@ -42,7 +42,7 @@ class SerialLink:
     DTR and RTS stay released: on many adapters they are wired to BOOT0 and NRST.
     """
 
-    def __init__(self, uri: LinkUri, *, clock: Clock = time.monotonic_ns) -> None:
+    def __init__(self, uri: LinkUri, *, clock: Clock = monotonic_ns) -> None:
         self._uri = uri
         self._is_url = "://" in uri.target
         if not self._is_url:

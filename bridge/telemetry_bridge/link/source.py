@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from telemetry_bridge.errors import LinkLost
-from telemetry_bridge.link.base import ByteSource, Clock
+from telemetry_bridge.link.base import ByteSource, Clock, monotonic_ns
 from telemetry_bridge.link.uri import LinkUri
 
 NEVER_LATER_NS = 100_000_000
@@ -16,7 +15,7 @@ NEVER_LATER_NS = 100_000_000
 class SourceLink:
     """Paces a byte source by the clock: bytes come out when the source says they have left it."""
 
-    def __init__(self, uri: LinkUri, source: ByteSource, *, clock: Clock = time.monotonic_ns) -> None:
+    def __init__(self, uri: LinkUri, source: ByteSource, *, clock: Clock = monotonic_ns) -> None:
         self._uri = uri
         self.source = source
         self._clock = clock

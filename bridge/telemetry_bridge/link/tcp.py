@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 
 from telemetry_bridge.errors import LinkError, LinkLost
-from telemetry_bridge.link.base import Clock
+from telemetry_bridge.link.base import Clock, monotonic_ns
 from telemetry_bridge.link.inbox import Inbox
 from telemetry_bridge.link.uri import LinkUri
 
@@ -27,7 +26,7 @@ def _address(uri: LinkUri) -> tuple[str, int]:
 class TcpLink:
     """A TCP client. Bytes are stamped in the event loop's receive callback."""
 
-    def __init__(self, uri: LinkUri, *, clock: Clock = time.monotonic_ns) -> None:
+    def __init__(self, uri: LinkUri, *, clock: Clock = monotonic_ns) -> None:
         uri.only()
         self._uri = uri
         self._host, self._port = _address(uri)
