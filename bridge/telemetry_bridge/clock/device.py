@@ -33,6 +33,9 @@ BEND_MOST: Final = 1e5
 """The same for what has no crystal, once its exchanges have shown it: 100 ppm a second."""
 BEND_LEAST: Final = 1.0
 """The least that the estimate reckons with, ns/s^2: 0.06 ppm a minute, a crystal at rest."""
+MARGIN: Final = 16.0
+"""The bounds reckon with a drift that changes so much faster than the exchanges have contradicted. They contradict a
+change only once it is most of the band, and a band that is just not empty is narrow, and in the wrong place."""
 BEND_HALF_S: Final = 1200.0
 """After so long a drift that was seen to change faster than BEND is taken to change half as fast."""
 STEADY_HALF_S: Final = 300.0
@@ -197,6 +200,7 @@ class DeviceClock:
         t = (now_ns - self._base_ns) * 1e-9
         steady = self._band.solve(t, self._steady_bend, -self._prior, self._prior)
         if steady is None:  # the drift has changed: believe less of what is old
+            self._reckon_with(MARGIN * self._steady_bend)
             self._steady_bend = min(self._steady_bend * 16, self._bend)
             steady = self._band.solve(t, self._steady_bend, -self._prior, self._prior) or bounds
         self._at_ns = now_ns
@@ -215,8 +219,7 @@ class DeviceClock:
         t = (exchange.sent_us * 1000 - self._base_ns) * 1e-9
         bounds = self._band.solve(t, self._bend, -self._prior, self._prior)
         if bounds is None:
-            self._bend = min(self._bend * 4, BEND_MOST)
-            self._band.allow(self._bend)
+            self._reckon_with(MARGIN * self._bend)
             bounds = self._band.solve(t, self._bend, -self._prior, self._prior)
         while bounds is None:
             self._exchanges, self._first_ns = 1, exchange.sent_us * 1000
@@ -226,6 +229,12 @@ class DeviceClock:
                 self._prior = min(self._prior * 8, DRIFT_MOST * 1e9)
             bounds = self._band.solve(t, self._bend, -self._prior, self._prior)
         return bounds
+
+    def _reckon_with(self, bend: float) -> None:
+        """The drift may change as fast as that, and has not shown it yet."""
+        if bend > self._bend:
+            self._bend = min(bend, BEND_MOST)
+            self._band.allow(self._bend)
 
     def _alone(self, exchange: Exchange) -> Bounds:
         """Begin again with one exchange, which contradicts all that was before."""
