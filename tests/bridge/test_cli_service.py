@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from bridge.test_cli import COMMAND, LIMIT_S
-from telemetry_bridge.cli import logs, service
+from telemetry_bridge.cli import logs, main, service
 from telemetry_bridge.cli.logs import JsonFormatter, TextFormatter
+from telemetry_protocol import crc
 
 
 def record(text: str, *args: object, **extra: object) -> logging.LogRecord:
@@ -134,3 +135,14 @@ def test_the_levels_are_those_of_the_file_or_louder() -> None:
             assert logging.getLogger().level == wanted
     finally:
         logging.getLogger().handlers, logging.getLogger().level = before
+
+
+def test_a_checksum_that_is_not_compiled_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(crc, "accelerated", False)
+    assert main(["demo", "--http-port", "0", "--duration", "0.1"]) == 0
+    assert "crc: not compiled" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(["demo", "--http-port", "0", "--duration", "0.1"]) == 0
+    assert "not compiled" not in capsys.readouterr().err

@@ -14,6 +14,7 @@ from telemetry_bridge.cli import service
 from telemetry_bridge.config import Config
 from telemetry_bridge.line import cancelled
 from telemetry_bridge.terminal import Display
+from telemetry_protocol import cobs_codec, crc
 
 Shown: TypeAlias = Callable[[Bridge], Display]
 _log = logging.getLogger(__name__)
@@ -55,6 +56,13 @@ async def _until(duration: float | None, work: Coroutine[Any, Any, None]) -> Non
 
 async def _serve(config: Config, show: Shown, *, serve: bool) -> None:
     """Bridge the boards until something fails."""
+    slow = [codec.__name__.rpartition(".")[2] for codec in (crc, cobs_codec) if not codec.accelerated]
+    if slow:
+        _log.warning(
+            "%s: not compiled, a hundred times slower: install a C compiler, then pip install --force-reinstall "
+            "--no-cache-dir crcmod cobs",
+            " and ".join(slow),
+        )
     async with Bridge(config, serve=serve) as bridge:
         if bridge.url:
             _log.info("page and WebSocket: %s", bridge.url, extra={"url": bridge.url})
