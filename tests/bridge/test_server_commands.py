@@ -361,6 +361,7 @@ async def test_commands_that_wait_are_limited_do_not_hold_up_others_and_end_with
         await client.send(op="command", id=1, device="dev-a", name="ping")
         await client.send(op="command", id=2, device="dev-a", name="ping")
         assert (await client.ask(op="command", id=3, device="dev-a", name="ping"))["code"] == "too_many"
+        assert (await client.ask(op="release", id=4, target=None))["code"] == "too_many"
         assert (await client.ask(op="subscribe", id=4, device="dev-a", stream="imu"))["op"] == "subscribed"
         assert len(board.asked) == 2
         await client.ws.close()

@@ -209,7 +209,7 @@ def test_the_limits_of_the_document_are_those_of_the_server() -> None:
     for said in (
         f"| message from a client | {limits.message_bytes // 1024} KiB |",
         f"counted as one more | {limits.subscriptions} |",
-        f"wait for a board | {limits.commands} |",
+        f"under way | {limits.commands} |",
         f"as `latest` or `envelope` | {limits.rates} |",
         f"| {limits.connections}, {limits.connections_per_address} |",
         f"| {limits.queue_bytes // 2**20} MiB, {limits.queue_messages} messages |",

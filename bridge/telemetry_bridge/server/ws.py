@@ -261,6 +261,7 @@ class Client:
                     self._command(request)
                 case Release():
                     require_operator(self, request)
+                    self._check_busy(request)
                     self._start(self._release(request, self._holders(request)))
                 case Resume():
                     require_operator(self, request)
@@ -318,8 +319,7 @@ class Client:
         self._say(answer("history", request.id, **self._router.history(request)))
 
     def _command(self, request: Command) -> None:
-        if len(self._commands) >= self._limits.commands:
-            raise RequestError("too_many", "too many commands wait for their board; wait for answers", request.id)
+        self._check_busy(request)
         device = self._hub.devices.get(request.device)
         if device is None:
             raise RequestError("unknown_device", f"there is no device {request.device[:80]!r}", request.id)
@@ -328,6 +328,10 @@ class Client:
         except CommandError as error:
             raise RequestError(error.code, str(error), request.id) from None
         self._start(self._run(request, device, args))
+
+    def _check_busy(self, request: Command | Release) -> None:
+        if len(self._commands) >= self._limits.commands:
+            raise RequestError("too_many", "too many commands wait for their board; wait for answers", request.id)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._connection.loop.create_task(work)
