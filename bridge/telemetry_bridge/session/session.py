@@ -76,7 +76,6 @@ class Session:
             wanted_baud: rate that the board is asked for when it is there; None: the one it has.
             is_taken: whether another link has a device of this id; then the id is derived from the link. If none has,
                 it is this link's from now on.
-                it is this link's from now on.
         """
         self._uri = link_uri
         self._transmitter = Transmitter()
