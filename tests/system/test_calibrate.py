@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +116,25 @@ def test_where_there_is_nothing_to_calibrate_one_line_says_so(arguments: list[st
     assert done.returncode == 1
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
+def test_enter_ends_a_session_once_there_is_enough(folder: Path) -> None:
+    ours, theirs = os.openpty()
+    command: list[str | Path] = [COMMAND, "calibrate", "accel", "--port", "sim:?motion=rest"]
+    process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
+        assert process.stderr is not None
+        try:
+            assert "put the board down" in process.stderr.readline()
+            os.write(ours, b"\n")
+            said = iter(process.stderr.readline, "")
+            assert any("not yet: " in line for line in said)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 1
+        finally:
+            if process.poll() is None:
+                end(process)
+            os.close(theirs)
+            os.close(ours)
+    assert not folder.exists()

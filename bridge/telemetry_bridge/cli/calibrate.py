@@ -119,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
                 functools.partial(_guide, args, source.origin),
                 save=not args.dry_run and args.what != "noise",
                 figure=figure,
+                is_ended=enter_key(sys.stdin),
             )
             calibrate(task, source, store, progress, report)
     except KeyboardInterrupt:
