@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from telemetry_bridge.calibration import Calibrations, Store
+from telemetry_bridge.calibration import Calibration, Calibrations, Store
 from telemetry_bridge.config import Config
 from telemetry_bridge.derived import Deriver, installed
 from telemetry_bridge.errors import LinkError
@@ -65,6 +65,10 @@ class Bridge:
 
     def _followed(self, link: Link, lost: Callable[[], None]) -> Line:
         return self._line(link, self._config.baud, lost)
+
+    def calibration(self, identifier: str) -> Calibration | None:
+        """The calibration with this id, in force or not."""
+        return self._calibrations.get(identifier)
 
     @property
     def url(self) -> str:

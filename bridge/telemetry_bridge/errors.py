@@ -55,3 +55,7 @@ class ConfigError(BridgeError):
 
 class CalibrationError(BridgeError):
     """A calibration cannot be computed, read or kept: too few poses, moving data, a broken file."""
+
+
+class RunError(BridgeError):
+    """A run cannot be recorded, or a file read as one."""

@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from telemetry_protocol import messages
+
 DeviceState: TypeAlias = Literal["online", "offline", "released", "replay"]
 ClockState: TypeAlias = Literal["unsynced", "converging", "locked"]
 GapCause: TypeAlias = Literal["device", "wire", "host", "subscriber"]
@@ -160,6 +162,7 @@ class Batch(msgspec.Struct, frozen=True, eq=False):
         raw: the sample block as it came, for recorders and recalibration.
         received_ns: host's monotonic time at which the last byte was read.
         nominal: ``values`` without calibration; None where none was applied, so that both are the same.
+        descriptor: what ``raw`` was read with; None for a stream that the bridge computes, which has no ``raw``.
 
     There are thousands a second: a Struct is made in a fifth of the time of a frozen dataclass.
     """
@@ -176,6 +179,7 @@ class Batch(msgspec.Struct, frozen=True, eq=False):
     raw: bytes
     received_ns: int
     nominal: npt.NDArray[np.float32] | None = None
+    descriptor: messages.Stream | None = None
 
     @property
     def samples(self) -> int:

@@ -209,11 +209,13 @@ class StatusLine(Display):
         super().__init__(hub, console or PipeConsole(stderr=True, highlight=False))
         self._url = url
 
+    def head(self, now: float) -> Text:  # noqa: ARG002 - for those that show something else
+        """What stands above the devices."""
+        return Text.assemble(("page ", "dim"), (self._url, "bold cyan"), ("   Ctrl-C ends", "dim"))
+
     def render(self, now: float) -> RenderableType:
-        """The page's address and a line for each device."""
-        lines: list[RenderableType] = [
-            Text.assemble(("page ", "dim"), (self._url, "bold cyan"), ("   Ctrl-C ends", "dim"))
-        ]
+        """The head and a line for each device."""
+        lines: list[RenderableType] = [self.head(now)]
         lines += [_device_line(self.tally, device, now) for device in self.tally.devices.values()] or [_NOBODY]
         return Group(*lines)
 

@@ -198,4 +198,5 @@ def _replaced(batch: Batch, correction: Correction) -> Batch:
         batch.raw,
         batch.received_ns,
         batch.values,
+        batch.descriptor,
     )

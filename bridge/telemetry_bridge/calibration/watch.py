@@ -6,6 +6,7 @@ import asyncio
 import weakref
 from typing import Final
 
+from telemetry_bridge.calibration.model import Calibration
 from telemetry_bridge.calibration.stage import Calibrator
 from telemetry_bridge.calibration.store import Store
 
@@ -25,6 +26,10 @@ class Calibrations:
         stage = Calibrator(self._store)
         self._stages.add(stage)
         return stage
+
+    def get(self, identifier: str) -> Calibration | None:
+        """The calibration with this id, in force or not."""
+        return self._store.get(identifier)
 
     def look(self) -> None:
         """Take what has changed in the folder into force."""

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 
 from telemetry_bridge import __version__
-from telemetry_bridge.cli import calibrate, command, config, demo, flash, hold, logs, monitor, ports, run
+from telemetry_bridge.cli import calibrate, command, config, demo, flash, hold, logs, monitor, ports, record, run, runs
 from telemetry_bridge.cli.epilog import EPILOG
 from telemetry_bridge.config import LogConfig
 from telemetry_bridge.errors import BridgeError
 
-COMMANDS = (run, demo, monitor, calibrate, flash, hold, command, config, ports)
+COMMANDS = (run, demo, monitor, record, runs, calibrate, flash, hold, command, config, ports)
 """In the order of `--help`."""
 
 

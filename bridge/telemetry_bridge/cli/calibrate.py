@@ -40,6 +40,7 @@ examples:
   telemetry-bridge calibrate gyro --latitude 47.4 --height 400    the board of the bridge that runs on this machine
   telemetry-bridge calibrate gyro --csv walk.csv --dry-run        docs/calibration.md says which columns
   telemetry-bridge calibrate --list                               what is kept, and what of it is in force
+  telemetry-bridge calibrate accel --run run-20260102-030405.mcap   what `telemetry-bridge record` has recorded
 
 exit codes: 0 done, 1 not possible, refused or stopped (one line says why; nothing is kept), 2 wrong usage
 """
@@ -76,6 +77,7 @@ def add_parser(commands: options.Commands) -> None:
     own.add_argument("what", nargs="?", choices=("accel", "gyro", "temperature", "noise"), help="see 'what' below")
     own.add_argument("--list", action="store_true", help="say which calibrations are kept, and which are in force")
     own.add_argument("--csv", type=Path, metavar="FILE", help="compute from recorded nominal samples, not from a board")
+    own.add_argument("--run", type=Path, metavar="FILE", dest="recorded", help="the same from a run (`record`)")
     own.add_argument("--device", metavar="ID", default="", help="id of the board, or its start (default: the only one)")
     own.add_argument("--stream", metavar="NAME", default="", help="stream of the sensor (default: imu)")
     own.add_argument("--sensor", metavar="PART", default="", help="part, where a file does not say it")
@@ -133,8 +135,8 @@ def _refuse_wrong_usage(args: argparse.Namespace) -> None:
         return
     if args.what is None:
         args.error("calibrate: what? accel, gyro, temperature or noise (or --list)")
-    if args.csv is not None and args.port:
-        args.error("calibrate: --csv or --port, not both")
+    if sum((args.csv is not None, args.recorded is not None, bool(args.port))) > 1:
+        args.error("calibrate: one of --csv, --run and --port")
     of = {"bias": ("gyro",), "poses": ("accel", "gyro"), "latitude": ("accel", "gyro"), "span": ("temperature",)}
     for name, kinds in {**of, "reference": ("temperature",), "minutes": ("noise",)}.items():
         if getattr(args, name) and args.what not in kinds:
@@ -178,6 +180,11 @@ def _source(args: argparse.Namespace, config: Config) -> Iterator[Source]:
     if args.csv is not None:
         yield read_csv(args.csv, {"device": args.device, "stream": args.stream, "sensor": args.sensor})
         return
+    if args.recorded is not None:
+        from telemetry_bridge.calibrate.recorded import read_run
+
+        yield read_run(args.recorded, args.device, stream, thermometer)
+        return
     from telemetry_bridge.calibrate.live import BridgeSource, PortSource
     from telemetry_bridge.client import RunningBridge
 
@@ -188,7 +195,9 @@ def _source(args: argparse.Namespace, config: Config) -> Iterator[Source]:
     where = options.where(args)
     bridge = RunningBridge.find(where)
     if bridge is None:
-        raise CalibrationError(f"no bridge serves {where.url}; --port or --csv say where else the samples come from")
+        raise CalibrationError(
+            f"no bridge serves {where.url}; --port, --csv or --run say where else the samples come from"
+        )
     with bridge:
         yield BridgeSource(bridge, args.device, stream, thermometer)
 

@@ -15,6 +15,8 @@ examples:
   telemetry-bridge run                          the lines that the configuration file names
   telemetry-bridge config --check               whether that file is right
   telemetry-bridge monitor --port auto          live values in this terminal, no server
+  telemetry-bridge record --port auto -o runs   record every stream until Ctrl-C
+  telemetry-bridge runs info runs/FILE.mcap     what is in a run, and whether all of it is
   telemetry-bridge calibrate gyro               both inertial sensors of the board of a running bridge, by hand
   telemetry-bridge flash --port /dev/ttyUSB0 firmware.elf
   telemetry-bridge command set_rate stream=imu rate_hz=500   to the board of a running bridge

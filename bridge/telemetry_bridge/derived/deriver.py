@@ -90,7 +90,8 @@ class _Derivation:
                 self._last_ns = batch.time_ns + (batch.samples - 1) * period_ns
                 values = np.ascontiguousarray(values, np.float32)
                 values.flags.writeable = False
-                return msgspec.structs.replace(batch, stream=self.name, values=values, nominal=None, raw=b"")
+                changed = {"stream": self.name, "values": values, "nominal": None, "raw": b"", "descriptor": None}
+                return msgspec.structs.replace(batch, **changed)
         return Gap(batch.device, self.name, batch.epoch, batch.index, batch.samples, "host")
 
     def _times(self, batch: Batch) -> tuple[int, float]:

@@ -341,6 +341,7 @@ class StreamTrack:
             descriptor.generation,
             data,
             arrival.now_ns,
+            descriptor=descriptor.message,
         )
         if samples > 1 and not regular:
             return self._singly(batch, max(period_ns, 1))
