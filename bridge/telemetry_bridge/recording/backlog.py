@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from telemetry_bridge.events import Batch, EpochStarted, Event, Gap
+from telemetry_bridge.events import Batch, Event
 
 _EVENT_BYTES: Final = 1024
 """What an event costs that is no batch, about; a descriptor of a device is more, most are less."""
@@ -74,8 +74,6 @@ class Backlog:
         event, size = self._queue.popleft()
         if not isinstance(event, Batch):
             self._kept.append((event, size))
-            if isinstance(event, Gap | EpochStarted):
-                self._open.pop((event.device, event.stream), None)
             return
         self._bytes -= size
         self.dropped += event.samples

@@ -181,7 +181,7 @@ class BatchFormat:
     def __init__(self, stream: str, fields: Sequence[FieldInfo]) -> None:
         self.name = f"telemetry_bridge.{_identifier(stream, set())}"
         self._numbers = tuple(range(FIRST_COLUMN, FIRST_COLUMN + len(fields)))
-        used = {*_NUMBERS, "raw"}
+        used = {name.replace("_", "") for name in (*_NUMBERS, "raw")}
         self._names = tuple(_identifier(field.name, used) for field in fields)
         self._prefixes: dict[int, tuple[bytes, ...]] = {}
 
@@ -274,8 +274,10 @@ def decode_batch(data: bytes, fields: int) -> RecordedBatch:
 def _identifier(text: str, used: set[str]) -> str:
     """A name as protobuf takes it, and no other field has it."""
     name = re.sub(r"\W", "_", text, flags=re.ASCII)
-    name = name if re.match("[A-Za-z_]", name) else f"_{name}"
-    while name in used:
-        name += "_"
-    used.add(name)
-    return name
+    name = name if re.match("[A-Za-z_]", name) else f"f{name}"
+    made, number = name, 1
+    while (plain := made.replace("_", "").lower()) in used:  # as the name in JSON is made, which has to be unique too
+        number += 1
+        made = f"{name}{number}"
+    used.add(plain)
+    return made

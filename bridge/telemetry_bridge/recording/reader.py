@@ -132,7 +132,7 @@ class _Assembly:
         try:
             for record in self._records(file):
                 self._take(record)
-        except InvalidMagic as error:
+        except InvalidMagic:
             if self._run is None:
                 raise RunError(f"{self._path}: this is no MCAP file") from None
             cut = True
