@@ -96,7 +96,9 @@ def test_help_names_every_command_and_shows_examples() -> None:
         assert word in text
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "monitor", "command", "release", "resume", "config", "ports"])
+@pytest.mark.parametrize(
+    "command", ["run", "demo", "monitor", "record", "runs", "command", "release", "resume", "config", "ports"]
+)
 def test_every_command_explains_itself(command: str) -> None:
     result = run(command, "--help")
     assert result.returncode == 0
@@ -119,7 +121,7 @@ def test_wrong_usage_is_refused_with_code_2(arguments: list[str]) -> None:
     assert refused.value.code == 2
 
 
-@pytest.mark.parametrize("command", ["run", "monitor"])
+@pytest.mark.parametrize("command", ["run", "monitor", "record"])
 def test_without_a_port_and_without_a_configuration_there_is_nothing_to_bridge(command: str, tmp_path: Path) -> None:
     (tmp_path / "empty.toml").touch()
     result = run(command, "--config", str(tmp_path / "empty.toml"))

@@ -17,7 +17,7 @@ from mcap.reader import make_reader
 
 from bridge.run_events import DEVICE, START_NS, HeldFile, batch, device, epoch, record
 from telemetry_bridge.errors import RunError
-from telemetry_bridge.events import Event, Gap, Mark
+from telemetry_bridge.events import Event, Gap, JsonMessage, Mark
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.recording import Recorder, Run, RunInfo, read
 from telemetry_bridge.recording.recorder import new_path
@@ -231,7 +231,7 @@ def test_a_full_disk_ends_the_run_whole_and_the_others_go_on(
     run = read(path)
     assert run.is_whole
     assert not run.is_complete
-    assert run.ended == os.strerror(errno.EFBIG)
+    assert run.ended == f"the disk is full: {os.strerror(errno.EFBIG)}"
     if limit > 100_000:
         samples = run.samples(DEVICE, "imu")
         assert samples.unaccounted == 0
@@ -240,6 +240,18 @@ def test_a_full_disk_ends_the_run_whole_and_the_others_go_on(
         with path.open("rb") as file:  # for others too, though it has no index
             topics = [channel.topic for _, channel, _ in make_reader(file).iter_messages(log_time_order=False)]
         assert topics.count(f"/{DEVICE}/imu") == len(samples) / 40
+
+
+def test_a_defect_of_the_recorder_ends_the_run_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "run.mcap"
+    recorder = Recorder(path, RunInfo())
+    recorder.start()
+    for event in (device(), epoch(), batch(0), JsonMessage(DEVICE, "health", None, {"odd": object()}), batch(10)):
+        recorder.handle(event)
+    assert recorder.close()
+    assert "object in an event" in recorder.failure
+    assert "a defect of the recorder" in caplog.text
+    assert read(path).is_whole
 
 
 def test_a_run_without_room_for_its_beginning_is_refused(tmp_path: Path) -> None:

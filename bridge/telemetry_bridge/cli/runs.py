@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
     found = read(args.file)
     console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 160  # whoever reads it there has no lines that end at 80
     for line in _lines(found):
         console.print(line, soft_wrap=True)
     for device in dict.fromkeys(owner for owner, _ in found.streams):
@@ -111,7 +113,7 @@ def _lost(gaps: Iterable[RecordedGap]) -> str:
         lost["recorder" if gap.by_recorder else gap.cause] += gap.count or 0
         unknown += gap.count is None
     parts = [f"{cause} {count:,}" for cause, count in sorted(lost.items()) if count]
-    parts += [f"{unknown} gaps of unknown length"] if unknown else []
+    parts += [f"gaps of unknown length: {unknown}"] if unknown else []
     return ", ".join(parts) or "0"
 
 

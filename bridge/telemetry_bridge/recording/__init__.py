@@ -1,4 +1,4 @@
-"""Runs: what passed through the hub, recorded in an MCAP file. Why so: docs/decisions/0009-runs.md."""
+"""Runs: what passed through the hub, recorded in an MCAP file. Why so: docs/decisions/0010-runs.md."""
 
 from telemetry_bridge.recording.format import RunInfo
 from telemetry_bridge.recording.reader import Run, read

@@ -159,11 +159,17 @@ class Recorder:
             self._write(self._writer)
         except OSError as error:
             text = os.strerror(error.errno) if error.errno else str(error)
-            whole = self._file.end_without_index(self._writer.end(text))
-            full = "the disk is full: " if error.errno in _FULL else ""
-            self._fail(f"{full}{text}; the file is {'whole up to then' if whole else 'cut'}")
+            self._end_early(f"the disk is full: {text}" if error.errno in _FULL else text)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends whole and says so
+            _log.exception("%s: a defect of the recorder", self.path)
+            self._end_early(f"{type(error).__name__}: {error}")
         finally:
             self._file.close()
+
+    def _end_early(self, why: str) -> None:
+        assert self._file is not None
+        whole = self._file.end_without_index(RunWriter.end(why))
+        self._fail(f"{why}; the file is {'whole up to then' if whole else 'cut'}")
 
     def _write(self, writer: RunWriter) -> None:
         while True:

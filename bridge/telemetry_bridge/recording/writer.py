@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import IO, Any, Final, cast
 
 import msgspec
+import numpy as np
 from mcap.records import Metadata
 from mcap.writer import Writer
 
@@ -45,6 +46,16 @@ SYNC_S: Final = 5.0
 
 CalibrationFinder = Callable[[str], Calibration | None]
 _LARGEST_TIME: Final = 2**63 - 1
+
+
+def _plain(value: object) -> object:
+    """What msgspec does not know: numbers of numpy, from a stream that somebody's package derives."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError(f"{type(value).__name__} in an event")
+
+
+_JSON: Final = msgspec.json.Encoder(enc_hook=_plain)
 
 
 class _Channel:
@@ -186,7 +197,7 @@ class RunWriter:
         about = {
             "device": batch.device,
             "stream": batch.stream,
-            "fields": msgspec.json.encode(fields).decode(),
+            "fields": _JSON.encode(fields).decode(),
             **{f"unit.{field.name}": field.unit for field in fields},
         }
         number = self._writer.register_channel(f"/{batch.device}/{batch.stream}", "protobuf", schema, about)
@@ -205,7 +216,7 @@ class RunWriter:
                     self._json(f"/{device.id}/{stream.name}/calibration", found, time.time_ns())
 
     def _json(self, topic: str, value: object, stamp_ns: int) -> None:
-        data = msgspec.json.encode(value)
+        data = _JSON.encode(value)
         channel = self._topics.get(topic)
         if channel is None:
             schema = msgspec.json.encode(schema_of(msgspec.json.decode(data)))
