@@ -100,7 +100,7 @@ class Chunk:
 
 
 class Source(Protocol):
-    """Where nominal samples come from: a port, a running bridge, a CSV file; recorded runs are to be one more."""
+    """Where nominal samples come from: a port, a running bridge, a CSV file, a recorded run."""
 
     @property
     def origin(self) -> Origin:

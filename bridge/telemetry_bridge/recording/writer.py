@@ -39,8 +39,8 @@ from telemetry_bridge.recording.run_file import RunFile
 from telemetry_protocol import messages
 
 CHUNK_BYTES: Final = 65536
-CHUNK_S: Final = 0.2
-"""How long a chunk is open at most: with what the thread takes to wake, less than 250 ms are lost to a kill."""
+CHUNK_S: Final = 0.125
+"""How long a chunk is open: a kill costs it and what a busy machine takes to wake the thread, 250 ms at most together."""
 SYNC_S: Final = 5.0
 """How often the file is made to last a power failure."""
 
