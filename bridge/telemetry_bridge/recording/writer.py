@@ -40,7 +40,7 @@ from telemetry_protocol import messages
 
 CHUNK_BYTES: Final = 65536
 CHUNK_S: Final = 0.125
-"""How long a chunk is open: a kill costs it and what a busy machine takes to wake the thread, 250 ms at most together."""
+"""How long a chunk is open. A kill costs that and what a busy machine takes to wake the thread: 250 ms are promised."""
 SYNC_S: Final = 5.0
 """How often the file is made to last a power failure."""
 
