@@ -28,6 +28,21 @@ void budget_take(struct budget *plan, uint8_t number, const struct sensor_stream
     plan->stream[number].bus_bits = descriptor->bus_bits;
 }
 
+void budget_take_rate(struct budget *plan, const struct streams *streams, uint8_t number, uint32_t rate_mhz)
+{
+    const struct sensor *sensor = streams->stream[number].sensor;
+    struct sensor_stream next[STREAMS];
+    if (sensor->ops->streams_at == NULL) {
+        plan->stream[number].rate_mhz = rate_mhz;
+        return;
+    }
+    ASSERT(sensor->stream_count <= STREAMS);
+    sensor->ops->streams_at(sensor, streams_which(streams, number), rate_mhz, next);
+    for (uint8_t i = 0; i < sensor->stream_count; i++) {
+        budget_take(plan, (uint8_t)(sensor->first_stream + i), &next[i]);
+    }
+}
+
 /* The rate at which a stream really comes when it is set to a nominal one. */
 static uint32_t real_rate(const struct streams *streams, uint8_t number, uint32_t nominal_mhz)
 {

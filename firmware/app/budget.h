@@ -1,7 +1,7 @@
 /* What the streams cost, on the line and on the sensor buses: asked before a setting is accepted.
  *
- *     plan = budget_now(streams);  plan.stream[n].rate_mhz = wanted;  budget_check(streams, &plan, line,
- * &cost)
+ *     plan = budget_now(streams);  budget_take_rate(&plan, streams, n, wanted);
+ *     budget_check(streams, &plan, line, &cost)
  */
 #ifndef APP_BUDGET_H
 #define APP_BUDGET_H
@@ -31,6 +31,10 @@ struct budget budget_now(const struct streams *streams);
 
 /* Makes a stream as a descriptor says; whether it is enabled, and its latency, stay. */
 void budget_take(struct budget *plan, uint8_t number, const struct sensor_stream *descriptor);
+
+/* Gives a stream, whose rate can be set, another one that it can have, and the others of its sensor what goes
+ * with it. */
+void budget_take_rate(struct budget *plan, const struct streams *streams, uint8_t number, uint32_t rate_mhz);
 
 /* Bits a second that the line needs: the frames of every enabled stream, HEALTH and the host's fastest pings.
  * Where a sensor's clock has been measured the streams run as fast as it does. */

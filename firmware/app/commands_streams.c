@@ -67,7 +67,7 @@ static struct budget plan_now(const struct commands *commands)
     for (uint32_t i = 0; i < COMMANDS_PENDING; i++) {
         const struct pending *pending = &commands->pending[i];
         if (pending->finish == finish_rate) {
-            plan.stream[pending->stream].rate_mhz = pending->value;
+            budget_take_rate(&plan, commands->streams, pending->stream, pending->value);
         }
     }
     return plan;
@@ -138,7 +138,7 @@ uint8_t command_set_rate(struct commands *commands, const struct request *reques
     uint32_t rate_mhz = sensor->ops->nearest_rate(sensor, which, args.rate_mhz);
     struct budget plan = plan_now(commands);
     bool differs = rate_mhz != plan.stream[args.stream].rate_mhz;
-    plan.stream[args.stream].rate_mhz = rate_mhz;
+    budget_take_rate(&plan, commands->streams, args.stream, rate_mhz);
     uint8_t status = admit(commands, args.stream, true, differs ? &plan : NULL, answer);
     if (status != TP_STATUS_OK) {
         return status;

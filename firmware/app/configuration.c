@@ -156,8 +156,13 @@ static void plan_stream(const struct configuration *configuration, struct budget
                         const struct settings *settings)
 {
     plan->stream[stream].enabled = settings->stream[stream].enabled;
-    plan->stream[stream].rate_mhz = nearest(configuration, stream, settings->stream[stream].rate_mhz);
     plan->stream[stream].latency_us = settings->stream[stream].latency_us;
+    uint32_t wanted_mhz = settings->stream[stream].rate_mhz;
+    if (rate_can_be_set(configuration, stream) && wanted_mhz != wanted_rate(configuration, stream)) {
+        /* else it stays as it is: at the wanted rate, or at a lower one that fits */
+        uint32_t rate_mhz = nearest(configuration, stream, wanted_mhz);
+        budget_take_rate(plan, configuration->streams, stream, rate_mhz);
+    }
 }
 
 static bool fits(const struct configuration *configuration, const struct budget *plan, uint32_t line_bits)
@@ -179,8 +184,8 @@ static void append(char *text, size_t size, const char *more)
 static void make_fit(struct configuration *configuration, uint32_t line_bits, uint64_t now_us)
 {
     struct settings *wanted = &configuration->wanted;
-    struct budget all;
-    struct budget plan;
+    struct budget all = budget_now(configuration->streams);
+    struct budget plan = all;
     for (uint8_t i = 0; i < STREAMS; i++) {
         if (wanted->stream[i].latency_us > LATENCY_MAX_US) {
             wanted->stream[i].latency_us = 0;

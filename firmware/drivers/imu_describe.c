@@ -85,6 +85,49 @@ static bool same(const struct sensor_stream *a, const struct sensor_stream *b)
     return equal;
 }
 
+static uint16_t temperature_every(uint32_t rate_mhz)
+{
+    uint32_t every = (rate_mhz + TEMPERATURE_MHZ / 2u) / TEMPERATURE_MHZ;
+    return (uint16_t)(every != 0 ? every : 1u);
+}
+
+/* All but their fields. */
+static void describe_streams(const struct imu_chip *chip, const struct imu_port *port,
+                             const struct imu_setup *setup, struct sensor_stream *streams)
+{
+    uint32_t rate_mhz = chip->rate_mhz(setup->rate);
+    streams[IMU_SAMPLES] = (struct sensor_stream){
+        .name = "imu",
+        .part = chip->part,
+        .field_count = IMU_AXES,
+        .sample_size = 2u * IMU_AXES,
+        .fifo_depth = chip->fifo_frames,
+        .bus = port->number,
+        .bus_bits = bus_bits(chip, port, setup->watermark),
+        .rate_mhz = rate_mhz,
+        .group_delay_us = chip->group_delay_us(setup->rate),
+    };
+    streams[IMU_TEMPERATURE] = (struct sensor_stream){
+        .name = "imu_temp",
+        .part = chip->part,
+        .field_count = 1,
+        .sample_size = 2,
+        .bus = port->number,
+        .bus_bits =
+            (uint16_t)(chip->frame_temperature == NULL ? 2u * port->bits_per_byte + port->bits_per_read : 0u),
+        .rate_mhz = rate_mhz / temperature_every(rate_mhz),
+    };
+}
+
+void imu_streams_at(const struct sensor *sensor, uint8_t which, uint32_t rate_mhz,
+                    struct sensor_stream *streams)
+{
+    const struct imu *imu = (const struct imu *)sensor;
+    ASSERT(which == IMU_SAMPLES);
+    struct imu_setup setup = imu_setup_for(imu->chip, &imu->wanted, imu_nearest_rate(imu->chip, rate_mhz));
+    describe_streams(imu->chip, imu->port, &setup, streams);
+}
+
 void imu_describe(struct imu *imu, const struct imu_chip *chip, const struct imu_port *port,
                   const struct imu_setup *setup)
 {
@@ -100,33 +143,10 @@ void imu_describe(struct imu *imu, const struct imu_chip *chip, const struct imu
         };
     }
     imu->temperature_field[spare] = chip->temperature;
-    uint32_t rate_mhz = chip->rate_mhz(setup->rate);
-    uint32_t every = (rate_mhz + TEMPERATURE_MHZ / 2u) / TEMPERATURE_MHZ;
-    every = every != 0 ? every : 1u;
-    imu->next_streams[IMU_SAMPLES] = (struct sensor_stream){
-        .name = "imu",
-        .part = chip->part,
-        .fields = imu->fields[spare],
-        .field_count = IMU_AXES,
-        .sample_size = 2u * IMU_AXES,
-        .fifo_depth = chip->fifo_frames,
-        .bus = port->number,
-        .bus_bits = bus_bits(chip, port, setup->watermark),
-        .rate_mhz = rate_mhz,
-        .group_delay_us = chip->group_delay_us(setup->rate),
-    };
-    imu->next_streams[IMU_TEMPERATURE] = (struct sensor_stream){
-        .name = "imu_temp",
-        .part = chip->part,
-        .fields = &imu->temperature_field[spare],
-        .field_count = 1,
-        .sample_size = 2,
-        .bus = port->number,
-        .bus_bits =
-            (uint16_t)(chip->frame_temperature == NULL ? 2u * port->bits_per_byte + port->bits_per_read : 0u),
-        .rate_mhz = rate_mhz / every,
-    };
-    imu->next_temperature_every = (uint16_t)every;
+    describe_streams(chip, port, setup, imu->next_streams);
+    imu->next_streams[IMU_SAMPLES].fields = imu->fields[spare];
+    imu->next_streams[IMU_TEMPERATURE].fields = &imu->temperature_field[spare];
+    imu->next_temperature_every = temperature_every(chip->rate_mhz(setup->rate));
     for (uint8_t i = 0; i < IMU_STREAMS; i++) {
         imu->next_differs[i] = !same(&imu->streams[i], &imu->next_streams[i]);
     }

@@ -53,6 +53,8 @@ void imu_lose_by_time(struct imu *imu, uint64_t now_us);
 
 /* ---- imu_describe.c; main loop */
 struct imu_setup imu_setup_for(const struct imu_chip *chip, const struct imu_wanted *wanted, uint16_t rate);
+void imu_streams_at(const struct sensor *sensor, uint8_t which, uint32_t rate_mhz,
+                    struct sensor_stream *streams);
 struct sensor_reading imu_reading(const struct sensor *sensor, uint8_t which, uint32_t rate_mhz);
 uint16_t imu_nearest_rate(const struct imu_chip *chip, uint32_t wanted_mhz);
 void imu_describe(struct imu *imu, const struct imu_chip *chip, const struct imu_port *port,

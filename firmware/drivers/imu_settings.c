@@ -172,6 +172,7 @@ const struct sensor_ops imu_ops = {
     .rate_range = rate_range,
     .nearest_rate = nearest_rate,
     .set_rate = set_rate,
+    .streams_at = imu_streams_at,
     .reading = imu_reading,
     .range_limits = range_limits,
     .set_range = set_range,

@@ -120,6 +120,12 @@ struct sensor_ops {
     WARN_UNUSED enum sensor_change (*set_rate)(struct sensor *sensor, uint8_t which, uint32_t wanted_mhz,
                                                uint64_t now_us);
 
+    /* Writes what would be the descriptors of all streams of the sensor, one entry each, without their
+     * fields, if the rate of this one were another that it can have. NULL: nothing but that rate would
+     * differ. */
+    void (*streams_at)(const struct sensor *sensor, uint8_t which, uint32_t rate_mhz,
+                       struct sensor_stream *streams);
+
     /* Also from an interrupt. NULL: one sample at a time, and at once. */
     struct sensor_reading (*reading)(const struct sensor *sensor, uint8_t which, uint32_t rate_mhz);
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.host_board import SPI, HostBoard
+from firmware.host_board import I2C, SPI, HostBoard
 from store_image import SLOT, record, slots, stream
 from telemetry_protocol import messages
 
@@ -213,6 +213,19 @@ def test_a_stored_rate_that_does_not_fit_falls_back_and_says_so(boot: Boot, flas
     assert "configuration: over budget, defaults for imu" in board.logs()
     assert descriptor(board, 0).latency_us == 25_000
     assert rate(board, 2) == 2_000  # the others have what was stored
+
+
+def test_a_stored_rate_that_the_bus_does_not_carry_is_not_restored(boot: Boot, flash: Path) -> None:
+    flash.write_bytes(slots([record(1, stream(6_667_000))]))
+    board = boot(part="lsm6dso", line=I2C)
+    assert rate(board) == 1_666_750  # lowered when the part was found, and still wanted
+    assert board.call("restore_configuration", source=STORED).status == OK
+    assert rate(board) == 1_666_750
+    assert not [text for text in board.logs() if "configuration" in text]
+    assert board.call("set_rate", stream=0, rate_mhz=416_688).status == OK
+    assert board.call("restore_configuration", source=STORED).status == OK
+    assert rate(board) == 833_375
+    assert "configuration: over budget, defaults for imu" in board.logs()
 
 
 def test_nonsense_in_a_good_record_is_brought_within_the_limits(boot: Boot, flash: Path) -> None:

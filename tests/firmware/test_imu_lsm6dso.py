@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from firmware.imu_checks import (
     ticks,
 )
 from store_image import record, slots, stream
+from telemetry_protocol import messages
+from telemetry_protocol.messages import Status
 from virtual_board.motion import STANDARD_GRAVITY
 
 PLACES = pytest.mark.parametrize(("line", "address"), [(SPI, 0x6A), (I2C, 0x6A), (I2C, 0x6B)])
@@ -273,3 +276,17 @@ def test_a_rate_that_had_to_be_lowered_and_is_asked_for_is_the_wanted_one(make_b
     board.imu.power_on()
     board.run(2.5)
     assert descriptor(board, IMU).rate_mhz == 1_666_750
+
+
+@pytest.mark.parametrize("from_mhz", [26_042, 104_172, 1_666_750])
+def test_a_refusal_tells_what_the_bus_would_carry_whatever_the_rate_in_force(make_board: Maker, from_mhz: int) -> None:
+    board = lsm6dso(make_board, I2C)
+    assert board.call("set_rate", stream=IMU, rate_mhz=from_mhz).status == 0
+    board.run(0.2)
+    answer = board.call("set_rate", stream=IMU, rate_mhz=6_667_000)
+    assert answer.status == Status.OVER_BUS_BUDGET
+    samples = 6_667 // 100  # read about each 10 ms, 30 bits for a read and 9 for a byte
+    fifo = math.ceil((30 + samples * 14 * 9) / samples)  # two words of 7 bytes a sample: DS 9.8, FIFO_DATA_OUT
+    temperature = 30 + 2 * 9
+    values = messages.COMMANDS["set_rate"].unpack_refusal(answer.data)
+    assert values == {"needed": pytest.approx(6_667 * fifo + 10 * temperature, abs=5), "available": 400_000}
