@@ -101,7 +101,7 @@ void application_start_line(void)
     app.identity.baud = hal_uart_open(baud, app.receiver.bytes, sizeof app.receiver.bytes);
     ASSERT(app.identity.baud != 0); /* every board's clock can make it */
     app.receiver.baud = app.identity.baud;
-    line_init(&app.line, app.identity.baud);
+    line_init(&app.line, app.identity.baud, TELEMETRY_REST);
 }
 
 static uint32_t clock_flags(void)
@@ -225,8 +225,13 @@ static void handle_tick(uint64_t now_us)
 static void follow_line(uint64_t now_us)
 {
     app.telemetry.answers_only = !line_is_open(&app.line) || app.reset_by_us != 0;
-    uint32_t baud = line_poll(&app.line, telemetry_drained(&app.telemetry), now_us);
+    bool drained = telemetry_drained(&app.telemetry);
+    uint32_t baud = line_poll(&app.line, drained, now_us);
     if (baud != 0) {
+        if (!drained) {
+            log_add(&app.log, now_us, TP_LOG_LEVEL_ERROR,
+                    "the line could not send in time: its rate changed all the same");
+        }
         hal_uart_set_baud(baud);
         app.receiver.baud = baud;
         app.telemetry.identity.baud = baud;

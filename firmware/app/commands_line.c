@@ -36,7 +36,7 @@ uint8_t command_set_baud(struct commands *commands, const struct request *reques
         if (!line_may_change(commands->line) || !command_may_wait(commands, NULL)) {
             return TP_STATUS_BUSY;
         }
-        line_change(commands->line, baud);
+        line_change(commands->line, baud, request->now_us);
     }
     struct tp_set_baud_result result = {.baud = baud};
     answer->size = (uint8_t)tp_set_baud_result_write(answer->data, sizeof answer->data, &result);

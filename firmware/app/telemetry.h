@@ -34,7 +34,10 @@
 #define TELEMETRY_WAITING (TP_ENCODED_SIZE(TP_SAMPLES_SIZE + SAMPLER_BATCH_BYTES) + TELEMETRY_SMALL)
 #define TELEMETRY_ANSWERS 8u
 /* longest result */
-#define TELEMETRY_RESULT  (TP_SELF_TEST_RESULT_SIZE + SENSOR_FIELDS_MAX * TP_SELF_TEST_FIELD_SIZE)
+#define TELEMETRY_RESULT (TP_SELF_TEST_RESULT_SIZE + SENSOR_FIELDS_MAX * TP_SELF_TEST_FIELD_SIZE)
+/* Bytes at most that still go over the line while nothing but answers is taken on. */
+#define TELEMETRY_REST                                                                                       \
+    (TELEMETRY_RING + TELEMETRY_ANSWERS * TP_ENCODED_SIZE(TP_RESPONSE_SIZE + TELEMETRY_RESULT))
 #define TELEMETRY_PAYLOAD 384u /* longest payload but SAMPLES: STREAM of a sensor with some ten fields */
 
 /* The answer to one command. */

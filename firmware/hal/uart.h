@@ -25,7 +25,8 @@ uint32_t hal_uart_received(void);
 /* The rate that the divider makes for a wanted one, or 0 when it is more than 1 % off. Main loop. */
 uint32_t hal_uart_actual(uint32_t baud);
 
-/* Switches to a rate that hal_uart_actual() gave, once hal_uart_drained(). Main loop. */
+/* Switches to a rate that hal_uart_actual() gave, at once: what hal_uart_drained() has not seen leave is sent
+ * damaged, or at the new rate. Main loop. */
 void hal_uart_set_baud(uint32_t baud);
 
 /* Highest rate that this line can make. */

@@ -125,3 +125,19 @@ def test_a_repetition_at_the_new_rate_is_answered_and_proves_nothing(streaming: 
     assert streaming.call("set_baud", request=81, baud=1_000_000).status == BUSY
     streaming.run(1.1)
     assert streaming.baud == DEFAULT
+
+
+def test_a_line_that_sends_nothing_more_changes_all_the_same_and_is_heard(streaming: HostBoard) -> None:
+    streaming.line_blocked = True
+    streaming.command("set_baud", request=90, baud=2_000_000)
+    streaming.run(0.02)
+    assert streaming.baud == DEFAULT, "twice what may wait takes longer"
+    streaming.run(0.1)
+    assert streaming.baud == 2_000_000
+    streaming.line_blocked = False
+    streaming.command("ping", request=91, host_ns=1)
+    streaming.run(0.1)
+    assert [(answer.request, answer.status) for answer in streaming.responses()[-2:]] == [(90, OK), (91, OK)]
+    assert "the line could not send in time: its rate changed all the same" in streaming.logs()
+    streaming.run(1)
+    assert streaming.baud == 2_000_000

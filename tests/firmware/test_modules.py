@@ -308,6 +308,12 @@ def test_log_lines_without_room_are_counted_and_the_oldest_stay(modules: Harness
 DEFAULT, RATES = 921_600, (115_200, 460_800, 921_600, 3_000_000)
 STEADY, LEAVING, PROVING = range(3)
 PROOF_US, SILENCE_US = 1_000_000, 5_000_000
+REST = 3_000  # bytes that may wait
+
+
+def longest_us(baud: int) -> int:
+    """How long a rate that is to be left may stay."""
+    return 2 * REST * 10 * 1_000_000 // baud
 
 
 class Line:
@@ -315,7 +321,7 @@ class Line:
 
     def __init__(self, modules: Harness) -> None:
         self._modules = modules
-        self.ask(f"init {DEFAULT}")
+        self.ask(f"init {DEFAULT} {REST}")
 
     def ask(self, command: str) -> int:
         """Returns the rate that it switches to, or 0."""
@@ -336,13 +342,13 @@ STEPS = st.one_of(
 
 @settings(deadline=None, max_examples=150)
 @given(steps=st.lists(STEPS, max_size=60))
-def test_the_line_changes_when_drained_keeps_what_is_proven_and_comes_home(
+def test_the_line_changes_when_drained_or_late_keeps_what_is_proven_and_comes_home(
     modules: Harness, steps: list[tuple[str, int, int]]
 ) -> None:
     line = Line(modules)
     now_us = sure_us = 1000  # sure_us: since when the host may have been silent
     wanted: int | None = None  # asked for by the host, not switched to yet
-    before = proof_us = fallen = 0
+    before = proof_us = fallen = leave_us = 0
     for what, value, later_us in steps:
         state, baud = line.state, line.baud
         now_us += later_us
@@ -351,6 +357,7 @@ def test_the_line_changes_when_drained_keeps_what_is_proven_and_comes_home(
             if state == STEADY and value != baud:
                 wanted = value
                 assert line.state == LEAVING
+                leave_us = now_us + longest_us(baud)
             else:
                 assert (line.state, line.baud) == (state, baud), "only one change at a time"
         elif what == "heard":
@@ -358,7 +365,7 @@ def test_the_line_changes_when_drained_keeps_what_is_proven_and_comes_home(
             assert line.baud == baud
             assert line.state == (STEADY if value and state == PROVING else state)
         elif switched:
-            assert value, "before the line had drained"
+            assert value or now_us >= leave_us, "before the line had drained, and in time"
             if wanted is not None:
                 assert (line.state, line.baud) == (PROVING, wanted)
                 before, proof_us, wanted = baud, now_us + PROOF_US, None
@@ -372,10 +379,24 @@ def test_the_line_changes_when_drained_keeps_what_is_proven_and_comes_home(
             state == STEADY and baud != DEFAULT and now_us >= sure_us + SILENCE_US
         ):
             assert line.state == LEAVING
+            leave_us = now_us + longest_us(baud)
         else:
             assert (line.state, line.baud) == (state, baud)
+            assert state != LEAVING or (not value and now_us < leave_us)
         assert line.fallbacks == fallen
     for _ in range(700):  # silence: whatever happened, the default comes back
         now_us += 10_000
         line.ask(f"poll 1 {now_us}")
     assert (line.state, line.baud) == (STEADY, DEFAULT)
+
+
+def test_a_line_that_never_drains_is_left_when_its_time_is_up(modules: Harness) -> None:
+    line = Line(modules)
+    line.ask("change 3000000 1000")
+    now_us = 1000 + longest_us(DEFAULT)
+    assert [line.ask(f"poll 0 {at_us}") for at_us in (1001, now_us - 1, now_us)] == [0, 0, 3_000_000]
+    now_us += PROOF_US
+    assert line.ask(f"poll 0 {now_us}") == 0  # no proof: back, as late
+    now_us += longest_us(3_000_000)
+    assert [line.ask(f"poll 0 {at_us}") for at_us in (now_us - 1, now_us)] == [0, DEFAULT]
+    assert (line.state, line.fallbacks) == (STEADY, 1)

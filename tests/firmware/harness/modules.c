@@ -176,15 +176,15 @@ static void log_command(const char *command, unsigned long long a)
 
 static struct line serial_line;
 
-/* line init BAUD | change BAUD | heard PING TIME | poll DRAINED TIME; answers STATE BAUD FALLBACKS LISTENS
- * OPEN SWITCH */
+/* line init BAUD REST | change BAUD TIME | heard PING TIME | poll DRAINED TIME; answers STATE BAUD FALLBACKS
+ * LISTENS OPEN SWITCH */
 static void line_command(const char *command, unsigned long long a, unsigned long b)
 {
     uint32_t switched = 0;
     if (strcmp(command, "init") == 0) {
-        line_init(&serial_line, (uint32_t)a);
+        line_init(&serial_line, (uint32_t)a, (uint32_t)b);
     } else if (strcmp(command, "change") == 0 && line_may_change(&serial_line) && a != serial_line.baud) {
-        line_change(&serial_line, (uint32_t)a);
+        line_change(&serial_line, (uint32_t)a, b);
     } else if (strcmp(command, "heard") == 0) {
         line_heard(&serial_line, a != 0, b);
     } else if (strcmp(command, "poll") == 0) {

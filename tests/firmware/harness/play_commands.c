@@ -274,7 +274,7 @@ static void init(uint32_t line_bits)
         streams_bind(&streams, i, &fakes[i == 0 ? 0 : i - 1].sensor, 0, slots[i], SLOTS, SAMPLER_BATCH_BYTES);
     }
     telemetry_init(&telemetry, &streams, &lines, (struct identity){.baud = line_bits});
-    line_init(&uart, line_bits);
+    line_init(&uart, line_bits, TELEMETRY_REST);
     commands_init(&commands, &telemetry, &streams, &uart);
     commands.configuration = &configuration;
 }
