@@ -85,8 +85,8 @@ static struct {
     const uint8_t *next; /* interrupt-driven only */
     size_t left;
     volatile bool sending;
-    volatile bool drained;          /* seen by the USART's interrupt, not yet told */
-    volatile bool reception_failed; /* the same of DMA's */
+    volatile bool drained; /* seen by the USART's interrupt, not yet told */
+    uint32_t rx_dma_errors;
     bool dma;
 } uart;
 
@@ -109,20 +109,23 @@ static uint32_t set_divider(uint32_t divider)
     return actual;
 }
 
-static void start_reception(void)
+/* From `left` bytes in front of the ring's end: round and round where that is all of it, else up to the end.
+ */
+static void start_reception(uint32_t left)
 {
     struct dma_stream *rx = &HW_DMA->S[HW_RX_STREAM];
-    rx->PAR = (uint32_t)&HW->DR;
-    rx->M0AR = (uint32_t)uart.ring;
-    rx->NDTR = uart.ring_size;
-    rx->CR = HW_DMA_CHANNEL << DMA_SxCR_CHSEL_Pos | DMA_SxCR_PL_HIGH | DMA_SxCR_MINC | DMA_SxCR_CIRC |
+    uint32_t circular = left == uart.ring_size ? DMA_SxCR_CIRC : 0u;
+    rx->M0AR = (uint32_t)uart.ring + (uart.ring_size - left);
+    rx->NDTR = left;
+    rx->CR = HW_DMA_CHANNEL << DMA_SxCR_CHSEL_Pos | DMA_SxCR_PL_HIGH | DMA_SxCR_MINC | circular |
              DMA_SxCR_HTIE | DMA_SxCR_TCIE | DMA_SxCR_TEIE | DMA_SxCR_EN;
 }
 
 static void start_dma(void)
 {
     HW_DMA->S[HW_TX_STREAM].PAR = (uint32_t)&HW->DR;
-    start_reception();
+    HW_DMA->S[HW_RX_STREAM].PAR = (uint32_t)&HW->DR;
+    start_reception(uart.ring_size);
     HW->CR3 = USART_CR3_DMAT | USART_CR3_DMAR | USART_CR3_EIE;
     HW->CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_IDLEIE;
     nvic_enable(HW_IRQ, PRIORITY_STAMP);
@@ -174,7 +177,9 @@ uint32_t hal_uart_baud_max(void)
 
 struct hal_uart_errors hal_uart_errors(void)
 {
-    return uart.errors;
+    struct hal_uart_errors errors = uart.errors;
+    errors.dma += uart.rx_dma_errors;
+    return errors;
 }
 
 /* ---- transmission */
@@ -259,45 +264,33 @@ static void report_received(uint32_t end_us)
     hal_uart_on_received(received, end_us);
 }
 
+/* At an error the hardware has disabled the stream (RM0383 9.3.18): it goes on where it stopped, so that what
+ * has come stays. A circular transfer begins at its base, so the rest of the round is a transfer of its own;
+ * at its end there is a character's time to start the next round. */
 void uart_rx_dma_isr(void)
 {
     uint32_t now_us = (uint32_t)hal_time_us();
+    struct dma_stream *rx = &HW_DMA->S[HW_RX_STREAM];
     uint32_t flags = dma_flags(HW_DMA, HW_RX_STREAM);
     dma_clear(HW_DMA, HW_RX_STREAM);
     report_received(now_us);
-    if ((flags & DMA_TEIF) != 0) {
-        uart.reception_failed = true;
-        nvic_pend(HW_TX_IRQ);
+    if ((rx->CR & DMA_SxCR_EN) == 0) {
+        flags |= dma_flags(HW_DMA, HW_RX_STREAM); /* it may have stopped just now */
+        dma_clear(HW_DMA, HW_RX_STREAM);
+        uint32_t left = rx->NDTR;
+        start_reception(left != 0 ? left : uart.ring_size);
     }
-}
-
-/* The hardware has disabled the stream (RM0383 9.3.18), and what comes meanwhile is counted as an overrun. It
- * begins at the front of the ring again; delimiters fill the rest of the round, so that nothing of the round
- * before is read a second time. That takes too long for the priority of the stamps. They come in between: to
- * them the fill is received as soon as NDTR stands for the front, by the old `received` as by the new one. */
-static void resume_reception(void)
-{
-    uint32_t received = uart.received;
-    uart.errors.dma++;
-    for (; (received & (uart.ring_size - 1u)) != 0; received++) {
-        uart.ring[received & (uart.ring_size - 1u)] = 0;
-    }
-    start_reception();
-    uart.received = received;
+    uart.rx_dma_errors += (flags & DMA_TEIF) != 0;
 }
 
 void uart_tx_dma_isr(void)
 {
     uint32_t flags = dma_flags(HW_DMA, HW_TX_STREAM);
     dma_clear(HW_DMA, HW_TX_STREAM);
-    if (uart.reception_failed) {
-        uart.reception_failed = false;
-        resume_reception();
-    }
     if ((flags & DMA_TEIF) != 0) {
         uart.errors.dma++;
-        HW->DR =
-            0; /* a delimiter for the frame that was cut, which may overwrite its last byte; and TC comes */
+        /* a delimiter for the frame that was cut, which may overwrite its last byte; and TC comes */
+        HW->DR = 0;
     }
     if ((flags & (DMA_TCIF | DMA_TEIF)) != 0) {
         block_sent();
@@ -318,7 +311,9 @@ void uart_stalled(void)
     uint32_t half = uart.ring_size / 2u;
     uint32_t from = uart.received & (half - 1u);
     uint32_t straight = from + (hal_uart_received() - uart.received);
-    if (uart.dma && straight < uart.ring_size && (dma_flags(HW_DMA, HW_RX_STREAM) & marks) == marks) {
+    bool circular = (HW_DMA->S[HW_RX_STREAM].CR & DMA_SxCR_CIRC) != 0; /* else it stops at the end */
+    if (uart.dma && circular && straight < uart.ring_size &&
+        (dma_flags(HW_DMA, HW_RX_STREAM) & marks) == marks) {
         uart.received += uart.ring_size;
     }
 }
