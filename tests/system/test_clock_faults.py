@@ -26,7 +26,7 @@ def line_baud(board: VirtualBoard) -> float:
     return 10e12 / board.machine.usarts[board.spec.uart].frame_ps
 
 
-@pytest.mark.parametrize("dead", [("pll",), ("hse", "pll")])
+@pytest.mark.parametrize("dead", [("pll",), ("hse", "pll"), ("scale",)])
 @pytest.mark.parametrize("name", BOARDS)
 def test_without_a_pll_a_board_streams_at_115200_baud_and_says_why(name: str, dead: tuple[str, ...]) -> None:
     desk = desk_with(*dead, name=name)

@@ -49,6 +49,9 @@ static bool start_pll(bool external)
         source = 0;
     }
     RCC->CR &= ~RCC_CR_PLLON;
+    if (!wait_for(&RCC->CR, RCC_CR_PLLRDY, 0, READY_READS)) {
+        return false;
+    }
     RCC->PLLCFGR = m | n << 6 | (BOARD_PLL_P / 2u - 1u) << 16 | source | BOARD_PLL_Q << 24;
     RCC->CR |= RCC_CR_PLLON;
     /* the regulator goes to its scale when the PLL is on (RM0383 5.4.1) */

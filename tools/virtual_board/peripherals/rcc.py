@@ -20,12 +20,13 @@ _BDCR, _CSR, _SSCGR, _PLLI2SCFGR, _DCKCFGR = 0x70, 0x74, 0x80, 0x84, 0x8C
 _RESETS = (0x10, 0x14, 0x18, 0x20, 0x24)
 _ENABLES = (0x30, 0x34, 0x38, 0x40, 0x44)
 _LOW_POWER = (0x50, 0x54, 0x58, 0x60, 0x64)
-_READY_US = {"hsi": 2, "hse": 2000, "pll": 150, "lsi": 15, "scale": 250}
-"""`scale`: the regulator's, from PLLON on; no manual gives a time, so: later than the PLL."""
+_READY_US = {"hsi": 2, "hse": 2000, "pll": 150, "lsi": 15, "scale": 250, "pll_off": 1}
+"""`scale`: the regulator's, from PLLON on; no manual gives a time, so: later than the PLL. `pll_off`: from PLLON off to
+PLLRDY off; likewise, so: long enough to be seen by who does not wait."""
 _AHB_SHIFT = {8: 1, 9: 2, 10: 3, 11: 4, 12: 6, 13: 7, 14: 8, 15: 9}
 _APB_SHIFT = {4: 1, 5: 2, 6: 3, 7: 4}
 
-CLOCKS = ("hse", "pll", "pll_from_hse")
+CLOCKS = ("hse", "pll", "pll_from_hse", "scale")
 """What can be `Rcc.dead`."""
 RESET_FLAGS: Mapping[str, int] = {
     "power": 1 << 27 | 1 << 26 | 1 << 25,
@@ -64,7 +65,10 @@ class Rcc(Peripheral):
         self._ready_ps: dict[str, int] = {"hsi": 0}
         self.dead: set[str] = set()
         """What never gets ready: `hse` (HSERDY), `pll` (PLLRDY), `pll_from_hse` (PLLRDY while PLLSRC is HSE, as with a
-        crystal far off its frequency). RM0383 and RM0090, RCC_CR. One that is in use goes on: no clock security."""
+        crystal far off its frequency), `scale` (PWR_CSR.VOSRDY). RM0383 and RM0090, RCC_CR. One that is in use goes on:
+        no clock security."""
+        self._pll_stops_ps = 0
+        """Until then PLLRDY stays, though PLLON is off."""
         self.hclk_hz = self.pclk1_hz = self.pclk2_hz = HSI_HZ
         self._gates: dict[tuple[int, int], list[Peripheral]] = {}
         self.voltage_scale: Callable[[], int] = lambda: 1
@@ -87,6 +91,7 @@ class Rcc(Peripheral):
         self.reset()
         self.registers[_CSR] = flags
         self._ready_ps = {"hsi": 0}
+        self._pll_stops_ps = 0
         for offset in _ENABLES:
             self._apply_gates(offset)
         self._apply_clock()
@@ -96,7 +101,7 @@ class Rcc(Peripheral):
     @property
     def scale_ready(self) -> bool:
         """PWR_CSR.VOSRDY."""
-        return not self._part.scale_needs_pll or self._ready("scale")
+        return "scale" not in self.dead and (not self._part.scale_needs_pll or self._ready("scale"))
 
     def _source_hz(self, source: int) -> int:
         if source == 2:
@@ -137,9 +142,14 @@ class Rcc(Peripheral):
 
     # -------------------------------------------------------------------- registers
 
+    @property
+    def _pll_stopping(self) -> bool:
+        return self._time.now_ps < self._pll_stops_ps
+
     def _read_cr(self) -> int:
         value = self.registers[_CR] & ~0x0202_0002
-        return value | self._ready("hsi") << 1 | self._ready("hse") << 17 | self._ready("pll") << 25
+        pll = self._ready("pll") or self._pll_stopping
+        return value | self._ready("hsi") << 1 | self._ready("hse") << 17 | pll << 25
 
     def _write_cr(self, value: int) -> None:
         in_use = self.registers[_CFGR] >> 2 & 3
@@ -151,6 +161,8 @@ class Rcc(Peripheral):
         self._switch("hsi", bool(value & 1))
         if self.hse_hz is not None:
             self._switch("hse", bool(value >> 16 & 1))
+        if self._ready("pll") and not value >> 24 & 1:
+            self._pll_stops_ps = self._time.now_ps + _READY_US["pll_off"] * PS_PER_US
         for name in ("pll", "scale"):
             self._switch(name, bool(value >> 24 & 1))
         if value >> 24 & 1:
@@ -167,7 +179,7 @@ class Rcc(Peripheral):
             self._bus.violations[f"VCO must run at {low} to {high} Hz"] += 1
 
     def _write_pll(self, value: int) -> None:
-        if self.registers[_CR] >> 24 & 1:
+        if self.registers[_CR] >> 24 & 1 or self._pll_stopping:
             self._bus.violations["PLLCFGR written while the PLL is on"] += 1
         else:
             self.registers[_PLLCFGR] = value

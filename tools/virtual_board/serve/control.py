@@ -32,7 +32,7 @@ commands, one a line; each is answered by a line that begins with ok or error:
   motion still|hand [SEED]|rotate RATE [X Y Z]
   temperature CELSIUS   die temperature of the microcontroller
   ambient CELSIUS|motion   temperature of the air, or again that of the motion
-  clock hse|pll|pll_from_hse fail|work   it never gets ready, from the next reset on
+  clock hse|pll|pll_from_hse|scale fail|work   it never gets ready, from the next reset on
   boot0 on|off       the BOOT0 pin: the next reset starts the ROM's bootloader instead of the firmware
   status             one line of JSON: time, counters, what the port dropped, accesses that no model answers
   quit               end cleanly
