@@ -161,8 +161,9 @@ def configured(args: argparse.Namespace) -> Config:
         "configuration: %s", path or f"defaults, there is none of {', '.join(map(str, configuration.search_path()))}"
     )
     if getattr(args, "port", None) is not None:
-        named = tuple(LineConfig(uri=port) for port in dict.fromkeys(args.port) if port != "auto")
-        config = msgspec.structs.replace(config, auto="auto" in args.port, lines=named)
+        ports = [args.port] if isinstance(args.port, str) else args.port  # one, or as many as are named
+        named = tuple(LineConfig(uri=port) for port in dict.fromkeys(ports) if port != "auto")
+        config = msgspec.structs.replace(config, auto="auto" in ports, lines=named)
     if getattr(args, "baud", None) is not None:
         lines = tuple(msgspec.structs.replace(line, baud=None) for line in config.lines)
         config = msgspec.structs.replace(config, baud=args.baud, lines=lines)
