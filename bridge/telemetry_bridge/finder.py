@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from telemetry_bridge.errors import LinkError, NoBoard, PortBusy
-from telemetry_bridge.events import DeviceInfo
+from telemetry_bridge.events import DeviceInfo, LinkStats
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.line import Line, cancelled
 from telemetry_bridge.link import Link, PortInfo, PortLister, create, holders
@@ -109,6 +109,7 @@ class Finder:
 
     uri = "auto"
     device: str | None = None
+    stats: LinkStats | None = None
 
     def __init__(self, make_line: MakeLine, hub: Hub, ports: PortLister, fixed: Sequence[Line] = ()) -> None:
         """Prepare.

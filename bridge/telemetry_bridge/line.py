@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from telemetry_bridge.clock import anchor_ns
 from telemetry_bridge.errors import CommandError, LinkError, LinkLost, NoBoard
-from telemetry_bridge.events import CommandDone, DeviceChanged, DeviceState, Event, WireArgs
+from telemetry_bridge.events import CommandDone, DeviceChanged, DeviceState, Event, LinkStats, WireArgs
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.link import Link, RatedLink, WarningLink, monotonic_ns
 from telemetry_bridge.session import DEFAULT_BAUD, Handshake, Session
@@ -110,6 +110,11 @@ class Line:
     def device(self) -> str | None:
         """Id of the board; None until it has said who it is, and while another line has it."""
         return self._device if self._owners.get(self._device or "", self) is self else None
+
+    @property
+    def stats(self) -> LinkStats:
+        """What it has counted since it was opened, as of now."""
+        return self._session.stats
 
     @property
     def is_online(self) -> bool:

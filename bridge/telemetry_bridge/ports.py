@@ -6,6 +6,7 @@ import os
 from typing import Protocol
 
 from telemetry_bridge.errors import CommandError
+from telemetry_bridge.events import LinkStats
 
 
 class Holder(Protocol):
@@ -18,6 +19,10 @@ class Holder(Protocol):
     @property
     def device(self) -> str | None:
         """Id of its device, None until it is known."""
+
+    @property
+    def stats(self) -> LinkStats | None:
+        """What it has counted since it was opened, as of now; None: it is no single line."""
 
     async def release(self) -> None:
         """Close the port and leave it closed; returns when it is."""
@@ -43,6 +48,15 @@ class Ports:
     def expected(self) -> tuple[Holder, ...]:
         """Those whose boards are to be there."""
         return tuple(self._expected)
+
+    def stats(self, device: str) -> LinkStats | None:
+        """What the line of a device has counted by now; None: no line has that device."""
+        return next((holder.stats for holder in self._holders if holder.device == device), None)
+
+    @property
+    def nameless(self) -> dict[str, LinkStats]:
+        """What lines without a device have counted, by their URI: it tells why nobody has answered there."""
+        return {holder.uri: holder.stats for holder in self._holders if holder.device is None and holder.stats}
 
     def find(self, target: str | None) -> list[Holder]:
         """The lines that a port (URI or path) or the id of a device names; None: all.

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from bridge.port_helpers import LIMIT_S, Watcher
-from bridge.server_helpers import in_loop
+from bridge.server_helpers import http_get, in_loop
 from telemetry_bridge.app import Bridge
 from telemetry_bridge.config import Config, LineConfig, ServerConfig
 from telemetry_bridge.errors import CommandError, LinkError
 from telemetry_bridge.events import Batch, DeviceChanged, EpochStarted
+from telemetry_bridge.session import session
 from telemetry_bridge.sim import SimulatedDevice
 
 
@@ -29,6 +31,8 @@ class TcpBoard:
     def __init__(self) -> None:
         self.device = SimulatedDevice.from_parameters({"seed": "1"})
         self.mute = False
+        self.noise = b""
+        """Sent in place of what the board says while it is mute."""
         self._server: asyncio.Server | None = None
         self._served: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self.port = 0
@@ -54,8 +58,7 @@ class TcpBoard:
             with contextlib.suppress(ConnectionError):
                 while not writer.is_closing():
                     data = self.device.advance(time.monotonic_ns())
-                    if not self.mute:
-                        writer.write(data)
+                    writer.write(self.noise if self.mute else data)
                     await writer.drain()
                     await asyncio.sleep(0.002)  # the board's own pace
         finally:
@@ -70,11 +73,11 @@ class TcpBoard:
 
 
 @contextlib.asynccontextmanager
-async def bridged() -> AsyncIterator[tuple[TcpBoard, Bridge, Watcher]]:
+async def bridged(*, serve: bool = False) -> AsyncIterator[tuple[TcpBoard, Bridge, Watcher]]:
     board, watcher = TcpBoard(), Watcher()
     await board.plug()
     try:
-        async with a_bridge(f"tcp:127.0.0.1:{board.port}") as bridge:
+        async with a_bridge(f"tcp:127.0.0.1:{board.port}", serve=serve) as bridge:
             bridge.hub.attach(watcher)
             yield board, bridge, watcher
     finally:
@@ -134,6 +137,32 @@ async def test_a_command_under_way_when_the_link_is_lost_ends_as_offline() -> No
         with pytest.raises(CommandError) as ended:
             await asyncio.wait_for(command, LIMIT_S)
         assert ended.value.code == "offline"
+
+
+@in_loop
+async def test_a_line_that_is_only_noise_goes_on_counting_where_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "SILENCE_NS", 200_000_000)
+    async with bridged(serve=True) as (board, bridge, watcher):
+        board.noise, board.mute = b"\x05noise\0", True
+        await watcher.until(DeviceChanged, state="offline")
+        (device,) = bridge.hub.devices
+
+        async def damaged() -> tuple[float, int]:
+            assert bridge._server is not None
+            _, _, metrics = await http_get(bridge._server, "/metrics")
+            (line,) = [line for line in metrics.decode().splitlines() if 'kind="cobs"' in line]
+            assert f'device="{device}"' in line
+            _, _, health = await http_get(bridge._server, "/healthz")
+            return float(line.rpartition(" ")[2]), json.loads(health)["devices"][0]["line"]["damaged_cobs"]
+
+        before, told = await damaged(), len(watcher.events)
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                now = await damaged()
+                if now[0] > before[0] and now[1] > before[1]:
+                    break
+                await asyncio.sleep(0.01)
+        assert len(watcher.events) == told
 
 
 @in_loop

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.server_helpers import device_info, http_get, in_loop, stream_info
 from telemetry_bridge.config import ServerConfig
-from telemetry_bridge.events import ClockInfo, DeviceChanged, DeviceState
+from telemetry_bridge.events import ClockInfo, DeviceChanged, DeviceState, LinkStats
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server import Server
 from telemetry_bridge.server.health import UNSYNCED_S, Watch
@@ -26,6 +26,7 @@ class Line:
     def __init__(self, uri: str, device: str | None = None) -> None:
         self.uri = uri
         self.device = device
+        self.stats: LinkStats | None = None
 
     async def release(self) -> None:
         raise NotImplementedError
@@ -132,6 +133,19 @@ async def test_the_lag_of_the_event_loop_is_measured() -> None:
     await asyncio.sleep(0.001)  # due after the check, which is late
     lag.stop()
     assert lag.worst_s() >= 0.09
+
+
+@in_loop
+async def test_a_line_where_nobody_has_answered_says_what_came() -> None:
+    hub, line = Hub(), Line("tcp:localhost:4000")
+    hub.ports.add(line)
+    async with Server(hub, ServerConfig(port=0)) as server:
+        for count in 1000, 2000:
+            line.stats = LinkStats(bytes=count, damaged_crc=3)
+            _, _, text = await http_get(server, "/healthz")
+            assert f": {count:,} bytes came, 0 whole frames" in json.loads(text)["problems"][0]["message"]
+            _, _, text = await http_get(server, "/metrics")
+            assert f'line_received_bytes_total{{link="{line.uri}"}} {float(count)}' in text.decode()
 
 
 @in_loop

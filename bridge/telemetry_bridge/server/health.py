@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -71,7 +72,9 @@ class Watch:
         for line in lines:
             device = devices.get(line.device or "")
             if device is None:
-                yield Problem("no_answer", f"no board has answered at {line.uri}", link=line.uri)
+                counted = line.stats
+                why = f": {counted.bytes:,} bytes came, {counted.frames:,} whole frames" if counted else ""
+                yield Problem("no_answer", f"no board has answered at {line.uri}{why}", link=line.uri)
             elif device.state not in _PRESENT:
                 text = f"{device.board} at {line.uri} is {device.state}"
                 yield Problem(device.state, text, device=device.id, link=line.uri)
@@ -114,7 +117,7 @@ def response(hub: Hub, problems: list[Problem], server: dict[str, object] | None
 
 
 def _device(hub: Hub, device: DeviceInfo) -> dict[str, object]:
-    body = device_json(device)
+    body = device_json(replace(device, stats=hub.ports.stats(device.id) or device.stats))
     streams = [
         {**known, "counters": _counters(hub, device.id, info.name)}
         for known, info in zip(_list(body["streams"]), device.streams, strict=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from telemetry_bridge import __version__
-from telemetry_bridge.events import DeviceInfo, GapCause, StreamInfo
+from telemetry_bridge.events import DeviceInfo, GapCause, LinkStats, StreamInfo
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.server import process
 from telemetry_bridge.server.exposition import Exposition, Family, Labels
@@ -111,11 +111,14 @@ def of_hub(page: Exposition, hub: Hub) -> None:
     for device in hub.devices.values():
         labels = {"device": device.id}
         _of_device(page, device, labels)
+        _of_line(page, hub.ports.stats(device.id) or device.stats, labels)
         health = hub.latest(device.id, "health")
         if health is not None and device.state == "online":
             _of_board(page, health.body, labels)
         for stream in device.streams:
             _of_stream_info(page, stream, {**labels, "stream": stream.name})
+    for uri, stats in hub.ports.nameless.items():
+        _of_line(page, stats, {"link": uri})
     for (device_id, stream_name), state in hub.streams().items():
         labels, counters = {"device": device_id, "stream": stream_name}, state.counters
         page.add(PRODUCED, counters.produced, labels)
@@ -131,12 +134,15 @@ def of_hub(page: Exposition, hub: Hub) -> None:
 def _of_device(page: Exposition, device: DeviceInfo, labels: Labels) -> None:
     page.add(DEVICE, 1, {**labels, "board": device.board, "firmware": device.firmware, "link": device.link})
     page.add_state(DEVICE_STATE, device.state, _DEVICE_STATES, labels)
-    clock, line = device.clock, device.stats
+    clock = device.clock
     page.add_state(CLOCK_STATE, clock.state, _CLOCK_STATES, labels)
     page.add(CLOCK_OFFSET, None if clock.offset_ns is None else clock.offset_ns / 1e9, labels)
     page.add(CLOCK_UNCERTAINTY, None if clock.uncertainty_ns is None else clock.uncertainty_ns / 1e9, labels)
     page.add(CLOCK_DRIFT, None if clock.drift_ppm is None else clock.drift_ppm / 1e6, labels)
     page.add(BAUD, device.baud, labels)
+
+
+def _of_line(page: Exposition, line: LinkStats, labels: Labels) -> None:
     page.add(BYTES, line.bytes, labels)
     page.add(FRAMES, line.frames, labels)
     damaged = {
