@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from mcap.reader import make_reader
 
 from bridge.run_events import DESCRIPTOR, DEVICE, START_NS, WIDER, batch, device, epoch, record
+from telemetry_bridge.calibration import Calibration, Residuals, Triad
+from telemetry_bridge.calibration.model import IDENTITY
 from telemetry_bridge.errors import RunError
 from telemetry_bridge.events import Batch, EpochStarted, Event, FieldInfo, Gap, GapCause, JsonMessage, Mark
-from telemetry_bridge.recording import RunInfo, read
+from telemetry_bridge.recording import Recorder, RunInfo, read
 from telemetry_bridge.recording.format import BatchFormat
 
 
@@ -104,6 +107,24 @@ def test_a_run_tells_what_it_is_about(tmp_path: Path) -> None:
     assert run.devices[DEVICE] == device().device
     with pytest.raises(RunError, match=r"no stream imu of 0001.*there are: none"):
         run.samples(DEVICE, "imu")
+
+
+def test_the_calibrations_that_were_in_force_are_in_the_file(tmp_path: Path) -> None:
+    date = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    residuals = Residuals(0.3, 0.002, "m/s^2", "magnitude", held_out=True)
+    triad = Triad("m/s^2", IDENTITY, (0.1, 0.2, 0.3), date, "multi-position", residuals, {"poses": 15}, 25.0)
+    known = Calibration(device=DEVICE, stream="imu", sensor="lsm6dso", date=date, accel=triad).sealed()
+    recorder = Recorder(tmp_path / "run.mcap", RunInfo())
+    recorder.find_calibration = {known.id: known}.get
+    recorder.start()
+    events = [device(), epoch(), batch(0), device(known.id), batch(10, gain=1.5), device(known.id), device(), batch(20)]
+    for event in events:
+        recorder.handle(event)
+    assert recorder.close()
+    run = read(tmp_path / "run.mcap")
+    assert run.calibrations == {known.id: known}
+    assert run.samples(DEVICE, "imu").calibrations == (known.id,)
+    assert run.pieces[0].calibrations == [None, known.id, None]
 
 
 def test_mcap_and_protobuf_read_it_without_us(tmp_path: Path) -> None:
