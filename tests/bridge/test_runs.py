@@ -117,7 +117,16 @@ def test_the_calibrations_that_were_in_force_are_in_the_file(tmp_path: Path) -> 
     recorder = Recorder(tmp_path / "run.mcap", RunInfo())
     recorder.find_calibration = {known.id: known}.get
     recorder.start()
-    events = [device(), epoch(), batch(0), device(known.id), batch(10, gain=1.5), device(known.id), device(), batch(20)]
+    events: list[Event] = [
+        device(),
+        epoch(),
+        batch(0),
+        device(known.id),
+        batch(10, gain=1.5),
+        device(known.id),
+        device(),
+        batch(20),
+    ]
     for event in events:
         recorder.handle(event)
     assert recorder.close()
