@@ -19,7 +19,7 @@ examples:
   telemetry-bridge record --stream imu --stream imu_temp        the lines that the configuration file names
 
 The file is MCAP, the format of Foxglove, Lichtblick and PlotJuggler: `telemetry-bridge runs info` says what is in it,
-and `telemetry-bridge calibrate --run` takes it. It can be read at any moment; what ends this program costs 250 ms at most.
+and `telemetry-bridge calibrate --run` takes it. It can be read at any moment; what kills this program costs 250 ms.
 
 exit codes: 0 all that came is in the file, 1 could not go on, 2 wrong usage, 3 the disk was full or too slow
 """
