@@ -130,6 +130,7 @@ class Finder:
         self._wake = asyncio.Event()
         self._released = False
         self._said = ""
+        self._is_blind = False  # the ports could not be listed the last time
 
     async def run(self) -> None:
         """Look for boards until cancelled."""
@@ -165,7 +166,14 @@ class Finder:
         return [task for task in asked if task is not None]
 
     async def _look(self) -> None:
-        ports = await asyncio.to_thread(self._ports)
+        try:
+            ports = await asyncio.to_thread(self._ports)
+        except Exception as error:  # noqa: BLE001 - the system's own lists: whatever is odd now may be well the next time
+            if not self._is_blind:
+                self._is_blind = True
+                _log.warning("auto: the serial ports cannot be listed (%r): tried again and again", error)
+            return
+        self._is_blind = False
         if self._released:
             return
         now_s = asyncio.get_running_loop().time()
@@ -231,6 +239,12 @@ class Finder:
         except LinkError as error:
             # the first time it may be about to go, or udev has not seen to it yet
             self._leave(candidate, CANNOT_OPEN_S, str(error), candidate.pause_s > 0)
+        except Exception as error:  # noqa: BLE001 - a defect, or a driver's: one port must not cost the others
+            why = f"{port.device}: asking failed: {error!r}"
+            if why != candidate.said:
+                _log.exception("auto: %s", why, extra={"link": port.uri})
+                candidate.said = why
+            self._leave(candidate, CANNOT_OPEN_S, why, aloud=True)
         finally:
             self._wake.set()
 

@@ -10,7 +10,7 @@ import itertools
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,8 +23,8 @@ from telemetry_bridge.config import Config, LineConfig
 from telemetry_bridge.errors import LinkError
 from telemetry_bridge.events import Batch, DeviceChanged, DeviceInfo, EpochStarted, Gap
 from telemetry_bridge.finder import find_board
-from telemetry_bridge.line import Line
-from telemetry_bridge.link import Link, latency_timer
+from telemetry_bridge.line import Line, cancelled
+from telemetry_bridge.link import Link, PortInfo, latency_timer
 from telemetry_bridge.link.serial_port import SerialLink
 from telemetry_bridge.session import session
 
@@ -107,6 +107,56 @@ async def test_a_named_port_without_a_board_does_not_end_auto(monkeypatch: pytes
         socket = machine.plug(a_board())
         async with auto(machine, "/dev/tty-nowhere") as (_, watcher):
             await watcher.until(DeviceChanged, link=at(socket.path), state="online")
+
+
+# ------------------------------------------------------------------ defects
+
+
+@in_loop
+async def test_ports_that_cannot_be_listed_are_listed_again(caplog: pytest.LogCaptureFixture) -> None:
+    async with a_machine() as machine:
+        failures = iter([OSError("too many open files")] * 3)
+
+        def ports() -> Sequence[PortInfo]:
+            for failure in failures:
+                raise failure
+            return machine.ports()
+
+        machine.plug(a_board())
+        watcher = Watcher()
+        bridge = Bridge(Config(auto=True), serve=False, ports=ports)
+        bridge.hub.attach(watcher)
+        async with bridge:
+            looking = asyncio.create_task(bridge.wait_failed())
+            online = asyncio.create_task(watcher.until(DeviceChanged, state="online"))
+            await asyncio.wait({looking, online}, return_when=asyncio.FIRST_COMPLETED)
+            await cancelled([looking])
+            await online
+        said = [record for record in caplog.records if "cannot be listed" in record.message]
+        assert [record.levelname for record in said] == ["WARNING"]
+        assert "too many open files" in said[0].message
+
+
+@in_loop
+async def test_a_port_whose_asking_fails_in_an_unknown_way_is_named_once_and_left_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    really_ask, failures = finder.ask, iter([ValueError("a defect")] * 3)
+
+    async def ask(link: Link) -> DeviceInfo:
+        for failure in failures:
+            raise failure
+        return await really_ask(link)
+
+    monkeypatch.setattr(finder, "ask", ask)
+    async with a_machine() as machine:
+        socket = machine.plug(a_board())
+        async with auto(machine) as (_, watcher):
+            await watcher.until(DeviceChanged, link=at(socket.path), state="online")
+        said = [record for record in caplog.records if "a defect" in record.message]
+        assert [record.levelname for record in said] == ["ERROR"]
+        assert socket.path in said[0].message
+        assert said[0].exc_info
 
 
 # ------------------------------------------------------------------- let go of

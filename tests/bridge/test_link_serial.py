@@ -581,3 +581,20 @@ def test_where_nothing_may_set_the_latency_timer_the_link_says_what_would(
     assert latency_timer.UDEV_RULE in warning
     assert "\n" not in warning
     assert adapter.ms == 16
+
+
+def test_a_list_of_ports_that_failed_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures, ports = iter([OSError("odd")] * 5), [link.PortInfo("/dev/ttyACM0", "a board", True)]
+
+    def listed() -> list[link.PortInfo]:
+        for failure in failures:
+            raise failure
+        return ports
+
+    monkeypatch.setattr(port_list, "list_ports", listed)
+    monkeypatch.setattr(port_list, "_folder_stamp", lambda: 1)
+    watch = port_list.PortWatch()
+    for _ in range(5):
+        with pytest.raises(OSError, match="odd"):
+            watch()
+    assert watch() == ports

@@ -47,8 +47,8 @@ class PortWatch:
             self._stamp = stamp
             self._looks = _LOOKS
         if self._looks or stamp == 0:
-            self._looks = max(self._looks - 1, 0)
             self._ports = list_ports()
+            self._looks = max(self._looks - 1, 0)
         return self._ports
 
 
