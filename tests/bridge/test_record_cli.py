@@ -88,6 +88,24 @@ def test_ctrl_c_ends_a_run_whole(folder: Path) -> None:
     assert read(path).is_complete
 
 
+@pytest.mark.skipif(os.name != "posix", reason="there is no limit of file sizes")
+def test_a_full_disk_is_said_and_the_live_view_goes_on(folder: Path) -> None:
+    line = 'ulimit -f 100; exec "$0" record --port "sim:?rate=6667" --duration 3'  # 50 or 100 KiB, by the shell
+    done = subprocess.run(
+        ["/bin/sh", "-c", line, COMMAND], capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.count("recording has ended") == 1
+    assert "the disk is full" in done.stderr.splitlines()[-2]
+    assert "online" in done.stderr.splitlines()[-1]
+    assert "runs info" in done.stdout
+    (path,) = folder.glob("*.mcap")
+    run = read(path)
+    assert run.is_whole
+    assert "the disk is full" in run.ended
+    assert cli.main(["runs", "info", str(path)]) == 3
+
+
 def test_a_folder_that_cannot_be_made_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "file").touch()
     assert cli.main(["record", "--port", "sim:", "-o", "file/runs"]) == 1

@@ -72,5 +72,6 @@ def run(args: argparse.Namespace) -> int:
         streams=None if args.stream is None else frozenset(args.stream),
     )
     serving.run(config, lambda bridge: Recording(bridge, recorder, args.duration), serve=False, duration=None)
-    print(f"{recorder.path}: {recorder.samples:,} samples, {recorder.size:,} bytes", flush=True)
+    inside = "`telemetry-bridge runs info` says what is in it" if recorder.failure else f"{recorder.samples:,} samples"
+    print(f"{recorder.path}: {inside}, {recorder.size:,} bytes", flush=True)
     return 3 if recorder.failure or recorder.dropped else 0

@@ -96,7 +96,7 @@ class Recorder:
 
     @property
     def samples(self) -> int:
-        """How many were written."""
+        """How many were written; after a failure the last of them may not be in the file."""
         return 0 if self._writer is None else self._writer.samples
 
     @property
