@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from telemetry_bridge.clock import anchor_ns
-from telemetry_bridge.errors import CommandError, LinkError, LinkLost, NoBoard
+from telemetry_bridge.errors import BridgeError, CommandError, LinkError, LinkLost, NoBoard
 from telemetry_bridge.events import CommandDone, DeviceChanged, DeviceState, Event, LinkStats, WireArgs
 from telemetry_bridge.hub import Hub
 from telemetry_bridge.link import Link, RatedLink, WarningLink, monotonic_ns
@@ -377,9 +377,13 @@ class Line:
         self._device = device
         self._is_online = online
         if online:
-            self._hub.register_device(device, self.command)
+            try:
+                self._hub.register_device(device, self.command)
+            except BridgeError as error:  # two of one id: it is heard all the same, and asked for with each news of it
+                self._explain(str(error))
+            else:
+                self._explained = ""
             self._greeted = True
-            self._explained = ""
             self._online.set()
         else:
             self._hub.unregister_device(device, self.command)

@@ -15,7 +15,7 @@ from bridge.server_helpers import http_get, in_loop
 from telemetry_bridge.app import Bridge
 from telemetry_bridge.config import Config, LineConfig, ServerConfig
 from telemetry_bridge.errors import CommandError, LinkError
-from telemetry_bridge.events import Batch, DeviceChanged, EpochStarted
+from telemetry_bridge.events import Batch, CommandDone, DeviceChanged, EpochStarted, JsonMessage, WireArgs
 from telemetry_bridge.session import session
 from telemetry_bridge.sim import SimulatedDevice
 
@@ -182,6 +182,29 @@ async def test_a_peer_that_hangs_up_before_it_says_hello_ends_the_start_with_one
 async def test_a_second_board_with_the_same_id_gets_one_of_its_own() -> None:
     async with a_bridge("sim:?seed=1", "sim:?seed=1&rate=500") as bridge:
         assert len(bridge.hub.devices) == 2
+
+
+@in_loop
+async def test_a_device_whose_commands_another_carries_out_is_said_once_and_heard(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def other(name: str, _args: WireArgs) -> CommandDone:
+        raise CommandError("refused", name)
+
+    async with a_bridge("sim:?seed=1") as bridge:
+        (device,) = bridge.hub.devices
+    bridge, watcher = a_bridge("sim:?seed=1"), Watcher()
+    bridge.hub.register_device(device, other)
+    bridge.hub.attach(watcher)
+    async with bridge:
+        place = -1
+        for _ in range(3):
+            place = await watcher.until(JsonMessage, place + 1, stream="health")
+        await watcher.until(Batch, place, device=device)
+        assert caplog.text.count("already served by another link") == 1
+        bridge.hub.unregister_device(device, other)
+        await watcher.until(DeviceChanged, len(watcher.events), state="online")
+        assert (await bridge.hub.command(device, "get_rate", {"stream": 0})).ok
 
 
 @in_loop
