@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from telemetry_bridge.clock import UnixClock
 from telemetry_bridge.errors import BridgeError, CommandError
 from telemetry_bridge.events import (
     Batch,
@@ -32,6 +33,7 @@ from telemetry_bridge.events import (
     JsonStream,
     WireArgs,
 )
+from telemetry_bridge.link import monotonic_ns
 from telemetry_bridge.ports import Ports
 
 DeviceHandler: TypeAlias = Callable[[str, WireArgs], Awaitable[CommandDone]]
@@ -98,12 +100,17 @@ class StreamState:
 class Hub:
     """Device table, sinks, and the way of a command to its board.
 
+    Args:
+        clock: of everything that passes; None: the host's, anchored now.
+
     Attributes:
+        clock: the one of the bridge.
         devices: every device ever seen, by id; those that went are ``offline``.
         sink_errors: how often a sink raised.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: UnixClock | None = None) -> None:
+        self.clock = clock or UnixClock(time.time_ns, monotonic_ns)
         self.devices: dict[str, DeviceInfo] = {}
         self.sink_errors = 0
         self._streams: dict[tuple[str, str], StreamState] = {}

@@ -9,11 +9,9 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from telemetry_bridge.clock import anchor_ns
 from telemetry_bridge.errors import BridgeError, CommandError, LinkError, LinkLost, NoBoard
 from telemetry_bridge.events import CommandDone, DeviceChanged, DeviceState, Event, LinkStats, WireArgs
 from telemetry_bridge.hub import Hub
@@ -75,11 +73,11 @@ class Line:
         self._stages = tuple(stages)
         self._lost = lost
         self._quiet = quiet
+        now_ns = monotonic_ns()
         self._session = Session(
             link.uri,
-            wall_ns=time.time_ns(),
-            monotonic_ns=monotonic_ns(),
-            unix_anchor=lambda: anchor_ns(time.time_ns, monotonic_ns),
+            wall_ns=now_ns + hub.clock.anchor_ns,
+            monotonic_ns=now_ns,
             is_taken=self._is_taken,
             new_epoch=hub.new_epoch,
             baud=link.baud if isinstance(link, RatedLink) else DEFAULT_BAUD,

@@ -11,13 +11,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bridge.port_helpers import LIMIT_S, Watcher
-from bridge.server_helpers import http_get, in_loop
+from bridge.server_helpers import http_get, in_loop, join
 from telemetry_bridge.app import Bridge
 from telemetry_bridge.config import Config, LineConfig, ServerConfig
 from telemetry_bridge.errors import CommandError, LinkError
 from telemetry_bridge.events import Batch, CommandDone, DeviceChanged, EpochStarted, JsonMessage, WireArgs
 from telemetry_bridge.session import session
 from telemetry_bridge.sim import SimulatedDevice
+
+HOUR_NS = 3600 * 10**9
 
 
 def a_bridge(*uris: str, serve: bool = False) -> Bridge:
@@ -213,6 +215,25 @@ async def test_a_reboot_starts_new_epochs() -> None:
         began = await watcher.until(Batch, stream="imu")
         board.device.reboot()
         await watcher.until(EpochStarted, began, stream="imu")
+
+
+@in_loop
+async def test_a_reboot_and_a_mark_behind_a_step_of_the_systems_clock_stay_on_the_axis() -> None:
+    async with bridged(serve=True) as (board, bridge, watcher):
+        first = watcher.events[await watcher.until(Batch, stream="imu")]
+        right_ns = time.time_ns
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("time.time_ns", lambda: right_ns() + 100 * HOUR_NS)
+            board.device.reboot()
+            rebooted = await watcher.until(EpochStarted, len(watcher.events), stream="imu")
+            second = watcher.events[await watcher.until(Batch, rebooted, stream="imu")]
+            assert bridge._server is not None
+            async with await join(bridge._server) as client:
+                mark = await client.ask(op="mark", id=1, text="set")
+        assert isinstance(first, Batch)
+        assert isinstance(second, Batch)
+        assert abs(second.time_ns - first.time_ns) < HOUR_NS
+        assert abs(mark["time_ns"] - first.time_ns) < HOUR_NS
 
 
 @in_loop

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetry_bridge.clock import ASSUMED_DELAY_NS, STALE_NS, DeviceClock, Exchange, anchor_ns
+from telemetry_bridge.clock import ASSUMED_DELAY_NS, STALE_NS, DeviceClock, Exchange, UnixClock, anchor_ns
 from telemetry_bridge.clock.axis import SLEW_NS
 from telemetry_bridge.clock.device import READY_NS
 from telemetry_bridge.session.pings import FAST_FOR_NS, FAST_NS, SLOW_NS
@@ -293,6 +293,14 @@ def test_the_unix_anchor_is_taken_between_two_interruptions() -> None:
         return now[0] + 17 * SECOND
 
     assert anchor_ns(unix_ns, monotonic_ns) == pytest.approx(17 * SECOND, abs=100)
+
+
+def test_unix_time_is_not_moved_by_a_step_of_the_systems_clock_which_is_known() -> None:
+    monotonic, unix = 50 * SECOND, 1700 * SECOND
+    clock = UnixClock(lambda: unix, lambda: monotonic)
+    assert (clock.now_ns(), clock.step_ns()) == (1700 * SECOND, 0)
+    monotonic, unix = 60 * SECOND, 5000 * SECOND
+    assert (clock.now_ns(), clock.step_ns()) == (1710 * SECOND, 3290 * SECOND)
 
 
 def test_a_command_that_came_before_the_one_before_it_is_left_out() -> None:

@@ -54,6 +54,7 @@ async def test_before_there_is_a_device_the_process_is_told() -> None:
     assert value(series, "process_open_fds") >= 3
     assert value(series, "subscribers") == 0
     assert value(series, "event_loop_lag_seconds") >= 0
+    assert abs(value(series, "clock_step_seconds")) < 60  # nobody sets the clock
     assert not any("device" in dict(labels) for _, labels in series)
 
 

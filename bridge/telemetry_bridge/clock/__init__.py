@@ -4,11 +4,11 @@
 ``device``  the clock of one boot: exchanges in, times and their uncertainty out
 ``band``    what the exchanges bound: every offset and drift that contradicts none
 ``axis``    the line that times are read from: continuous, rising, slewed
-``anchor``  Unix time of the host's monotonic zero
+``anchor``  Unix time of the process: monotonic, with one anchor
 ==========  =========================================================================
 """
 
-from telemetry_bridge.clock.anchor import anchor_ns
+from telemetry_bridge.clock.anchor import UnixClock, anchor_ns
 from telemetry_bridge.clock.device import ASSUMED_DELAY_NS, STALE_NS, DeviceClock, Exchange
 
-__all__ = ["ASSUMED_DELAY_NS", "STALE_NS", "DeviceClock", "Exchange", "anchor_ns"]
+__all__ = ["ASSUMED_DELAY_NS", "STALE_NS", "DeviceClock", "Exchange", "UnixClock", "anchor_ns"]

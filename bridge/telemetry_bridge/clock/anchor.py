@@ -1,4 +1,4 @@
-"""Unix time of the host's monotonic zero."""
+"""Unix time as one process tells it: the host's monotonic clock and one anchor."""
 
 from __future__ import annotations
 
@@ -19,3 +19,31 @@ def anchor_ns(unix_ns: Callable[[], int], monotonic_ns: Callable[[], int]) -> in
         if narrowest < 0 or width < narrowest:
             narrowest, anchor = width, unix - before - width // 2
     return anchor
+
+
+class UnixClock:
+    """Unix time on the axis of one process. A step of the system's clock (NTP, a person) does not move it.
+
+    Everything that the process gives a time has it from here, so that boards that booted before a step, boards that
+    booted behind it, and marks lie on one axis.
+
+    Args:
+        unix_ns: the system's clock.
+        monotonic_ns: the clock that links stamp with.
+
+    Attributes:
+        anchor_ns: Unix time minus monotonic time when this was made.
+    """
+
+    def __init__(self, unix_ns: Callable[[], int], monotonic_ns: Callable[[], int]) -> None:
+        self._unix_ns = unix_ns
+        self._monotonic_ns = monotonic_ns
+        self.anchor_ns = anchor_ns(unix_ns, monotonic_ns)
+
+    def now_ns(self) -> int:
+        """Unix time now, ns."""
+        return self._monotonic_ns() + self.anchor_ns
+
+    def step_ns(self) -> int:
+        """How far the system's clock has been set forward since, ns; all times of the process are behind by that."""
+        return anchor_ns(self._unix_ns, self._monotonic_ns) - self.anchor_ns

@@ -40,6 +40,7 @@ BUILD: Final = _gauge("build_info", "1; the labels say which version runs.")
 LAG: Final = _gauge("event_loop_lag_seconds", "How late the event loop was at worst in the last minute.")
 REFUSED: Final = _counter("http_refused_requests_total", "HTTP requests that were answered with 4xx or 5xx.")
 SLOW: Final = _counter("subscribers_closed_slow_total", "Subscribers that were closed because they read too slowly.")
+CLOCK_STEP: Final = _gauge("clock_step_seconds", "How far the system's clock was set forward since the start.")
 SINK_ERRORS: Final = _counter("sink_errors_total", "Events that a consumer inside the bridge failed on: a defect.")
 
 DEVICE: Final = _gauge("device_info", "1; the labels say what the device is.")
@@ -107,6 +108,7 @@ def of_server(page: Exposition, lag_s: float, refused: int, closed_slow: int) ->
 
 def of_hub(page: Exposition, hub: Hub) -> None:
     """Devices and streams."""
+    page.add(CLOCK_STEP, hub.clock.step_ns() / 1e9)
     page.add(SINK_ERRORS, hub.sink_errors)
     for device in hub.devices.values():
         labels = {"device": device.id}

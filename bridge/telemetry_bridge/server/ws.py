@@ -88,7 +88,7 @@ class Client:
             "api": API_VERSION,
             "server": server_info,
             "role": self.identity.role,
-            "time_ns": time.time_ns(),
+            "time_ns": hub.clock.now_ns(),
         }
         self.queue.put_control(encode_json(welcome))
         router.add(self)
@@ -311,7 +311,7 @@ class Client:
     def _mark(self, request: MarkRequest) -> None:
         if request.device != "*" and request.device not in self._hub.devices:
             raise RequestError("unknown_device", f"there is no device {request.device[:80]!r}", request.id)
-        mark = Mark(request.device, time.time_ns(), request.text)
+        mark = Mark(request.device, self._hub.clock.now_ns(), request.text)
         self._hub.publish(mark)
         self._say(answer("ok", request.id, time_ns=mark.time_ns))
 

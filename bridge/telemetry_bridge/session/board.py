@@ -40,7 +40,7 @@ class Board:
         tally: Tally,
         *,
         stats: Callable[[], LinkStats],
-        unix_anchor: Callable[[], int],
+        anchor_ns: int,
         new_epoch: Callable[[], int],
         is_taken: Callable[[str], bool],
     ) -> None:
@@ -48,7 +48,7 @@ class Board:
         self._receiver = receiver
         self._tally = tally
         self._stats = stats
-        self._unix_anchor = unix_anchor
+        self._anchor_ns = anchor_ns
         self._is_taken = is_taken
         self._new_epoch = new_epoch
         self._run: Run | None = None
@@ -145,7 +145,7 @@ class Board:
             since_boot=old is not None and old.device == device,
             clock=DeviceClock(hello.baud),
             time=DeviceTime(hello.time_us, now_ns),
-            anchor_ns=self._unix_anchor(),
+            anchor_ns=self._anchor_ns,
             tally=self._tally,
             new_epoch=self._new_epoch,
             start_mark=self._receiver.mark if self.online and not claimed else -1,

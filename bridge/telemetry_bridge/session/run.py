@@ -67,7 +67,7 @@ class Run:
     Attributes:
         since_boot: the device was known before, so that what did not come of this boot, from index 0 on, was lost.
         start_mark: the receiver's mark where nothing of this boot was lost before, else -1.
-        anchor_ns: Unix time minus the host's monotonic time, taken once for this boot.
+        anchor_ns: Unix time minus the host's monotonic time.
         new_epoch: gives the number of the next epoch.
         changed: something in the device's description has changed.
         described: names of the streams by number.

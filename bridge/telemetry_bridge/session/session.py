@@ -59,7 +59,6 @@ class Session:
         *,
         wall_ns: int,
         monotonic_ns: int,
-        unix_anchor: Callable[[], int] | None = None,
         new_epoch: Callable[[], int] | None = None,
         is_taken: Callable[[str], bool] | None = None,
         baud: int = DEFAULT_BAUD,
@@ -69,8 +68,6 @@ class Session:
 
         Args:
             wall_ns: Unix time, read together with ``monotonic_ns``: the two anchor the time axis.
-            unix_anchor: gives Unix time minus monotonic time now; asked once for each boot of the board, instead of
-                keeping the anchor above for ever.
             new_epoch: gives the number of a new epoch, never the same one twice; None: counts from 1.
             baud: rate at which the link was opened, the board's default.
             wanted_baud: rate that the board is asked for when it is there; None: the one it has.
@@ -87,13 +84,12 @@ class Session:
         self._tally = Tally()
         self._describes: dict[int, None] = {}
         self._is_open = False
-        anchor_ns = wall_ns - monotonic_ns
         self._board = Board(
             link_uri,
             self._receiver,
             self._tally,
             stats=lambda: self.stats,
-            unix_anchor=unix_anchor if unix_anchor is not None else lambda: anchor_ns,
+            anchor_ns=wall_ns - monotonic_ns,
             new_epoch=new_epoch if new_epoch is not None else itertools.count(1).__next__,
             is_taken=is_taken if is_taken is not None else lambda _: False,
         )
