@@ -332,6 +332,17 @@ async def test_subscriptions_are_limited_and_an_ended_one_makes_room() -> None:
 
 
 @in_loop
+async def test_one_page_has_room_for_two_dozen_boards() -> None:
+    hub, streams = Hub(), ("imu", "orientation", "imu_temp", "mcu_temp")
+    for number in range(24):
+        hub.publish(DeviceChanged(device_info(f"dev-{number}", *(stream_info(name) for name in streams))))
+    async with Server(hub, ServerConfig(port=0)) as server, await join(server) as client:
+        for request, stream in enumerate((*streams, "health", "log", "fault")):
+            answer = await client.ask(op="subscribe", id=request, device="*", stream=stream)
+            assert len(answer["subscriptions"]) == 24
+
+
+@in_loop
 async def test_a_star_that_has_no_room_for_all_its_devices_makes_no_subscription() -> None:
     hub = hub_with_imu()
     hub.publish(DeviceChanged(device_info("dev-b")))
