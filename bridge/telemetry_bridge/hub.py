@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -119,7 +120,7 @@ class Hub:
         self._sinks: list[Sink] = []
         self._failing: set[int] = set()
         self._handlers: dict[str, DeviceHandler] = {}
-        self._epochs = itertools.count(time.time_ns() // 1000)
+        self._epochs = itertools.count(1 + secrets.randbits(52))
         self.ports = Ports()
         """The lines that bring the events, to be released and resumed."""
 
@@ -197,7 +198,11 @@ class Hub:
             del self._latest[done.device, "fault"]
 
     def new_epoch(self) -> int:
-        """A number that no epoch has: not of this process, nor of an earlier one, for there are none in most us."""
+        """A number that no epoch has: not of this process, nor, by chance alone, of an earlier one.
+
+        Counted from a random start, not from the time: a host without a battery may begin at the same time again. Below
+        2**53, so that JavaScript has it exactly.
+        """
         return next(self._epochs)
 
     def _start_epoch(self, event: EpochStarted) -> None:
