@@ -8,6 +8,7 @@ import logging
 import os
 import ssl
 import struct
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -243,8 +244,8 @@ class RunningBridge:
                     values = np.frombuffer(message, "<f4", offset=_BATCH.size).reshape(fields, count)
                     yield Samples(named[sub], index, time_ns, period_ns, values)
                 continue
-            told: dict[str, Any] = json.loads(message)
-            if told["op"] == "error":
+            told = _decode(message)
+            if told.get("op") == "error":
                 raise BridgeError(told["message"])
             for subscription in told.get("subscriptions", ()):
                 named[subscription["sub"]] = subscription["stream"]
@@ -265,8 +266,12 @@ class RunningBridge:
     def _ask(self, **request: object) -> dict[str, Any]:
         self._last_id += 1
         self._send(json.dumps({"id": self._last_id, **request}))
+        deadline_s = time.monotonic() + ANSWER_S
         while True:
-            message: dict[str, Any] = json.loads(self._receive())
+            text = self._receive(deadline_s - time.monotonic())
+            if isinstance(text, bytes):
+                continue  # samples that were asked for before
+            message = _decode(text)
             if message.get("op") == "device":
                 self.devices[message["device"]["id"]] = message["device"]
             if message.get("id") == self._last_id:
@@ -281,8 +286,18 @@ class RunningBridge:
         except (OSError, WebSocketException) as error:
             raise BridgeError(f"the running bridge does not answer: {error}") from None
 
-    def _receive(self) -> str | bytes:
+    def _receive(self, timeout_s: float = ANSWER_S) -> str | bytes:
         try:
-            return self._connection.recv(ANSWER_S)
+            return self._connection.recv(max(timeout_s, 0))
         except (OSError, WebSocketException, TimeoutError) as error:
-            raise BridgeError(f"the running bridge does not answer: {error or 'nothing comes'}") from None
+            raise BridgeError(f"the running bridge does not answer: {str(error) or 'nothing comes'}") from None
+
+
+def _decode(text: str) -> dict[str, Any]:
+    try:
+        message = json.loads(text)
+    except ValueError:
+        message = None
+    if not isinstance(message, dict):
+        raise BridgeError(f"this is no message of a bridge: {text[:80]!r}")
+    return message
