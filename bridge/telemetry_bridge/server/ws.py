@@ -140,7 +140,7 @@ class Client:
     def flush(self) -> None:
         """Write what waits, as far as the transport takes it now; close a client that is hopelessly behind."""
         connection, queue = self._connection, self.queue
-        if self._closing is not None:
+        if not self._is_open:
             return
         while not connection.paused:
             message = queue.pop()
@@ -154,21 +154,23 @@ class Client:
         """Send samples of a subscription: at once if nothing waits, else by way of the queue."""
         connection, queue = self._connection, self.queue
         for part in parts:
-            if connection.paused or queue:
+            if connection.paused or queue or not self._is_open:
                 queue.put_data(feed, part)
             else:
                 self._write(feed.message(part), text=feed.text)
         if queue:
             self.flush()
 
+    @property
+    def _is_open(self) -> bool:
+        """Whether anything may still be sent."""
+        return self._closing is None and self._connection.protocol.state is State.OPEN
+
     def _write(self, data: bytes, *, text: bool) -> None:
         # Straight to the transport, as websockets.broadcast() does; its Frame costs more than all else here. There are
         # no extensions and no fragments, so nothing of the protocol's state changes.
-        connection = self._connection
-        if connection.protocol.state is not State.OPEN:
-            return
         self.sent_messages += 1
-        connection.transport.write(frame_head(len(data), text=text) + data)
+        self._connection.transport.write(frame_head(len(data), text=text) + data)
 
     def paused(self) -> None:
         """The transport takes no more: take no more either (pongs pass the queue); watch whether the client reads."""
@@ -187,7 +189,7 @@ class Client:
 
     def takes_more(self) -> bool:
         """Whether what is delivered now goes out at once."""
-        return self._closing is None and not self._connection.paused and not self.queue
+        return self._is_open and not self._connection.paused and not self.queue
 
     def _catch_up(self) -> None:
         """Go on with what resumed subscriptions missed, a little at a time, so that the others have their turn."""
@@ -212,7 +214,7 @@ class Client:
 
     def close_slow(self, reason: str) -> None:
         """Close with 1013 (try again later); cut the connection if that cannot be delivered in time."""
-        if self._closing is not None or self._connection.protocol.state is not State.OPEN:
+        if not self._is_open:
             return
         fields = {"subscriber": self.identity.name, "address": self.address}
         _log.warning("subscriber %s is hopelessly behind and was closed: %s", self.address, reason, extra=fields)
