@@ -51,6 +51,7 @@ class Bridge:
         self._owners: dict[str, Line] = {}
         self._lines = [self._line(create(line.uri, sources=SOURCES), line.baud or config.baud) for line in config.lines]
         self._failures: dict[Line, LinkError] = {}
+        self._failed = {line: asyncio.Event() for line in self._lines}  # set: nobody waits for it any more
         self._finder = Finder(self._followed, self.hub, ports or port_watch(), self._lines) if config.auto else None
         for line in self._lines:
             self.hub.ports.add(line)
@@ -76,44 +77,65 @@ class Bridge:
         return self._server.url if self._server is not None else ""
 
     async def __aenter__(self) -> Self:
-        """Start the server and the lines, and wait until the board of each line has answered, or cannot.
+        """Start, and wait until the board of each line has answered, or cannot.
+
+        Raises:
+            BridgeError: every line has failed, or the HTTP port is taken.
+        """
+        await self.start()
+        try:
+            await self.wait_ready()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def start(self) -> None:
+        """Start the server and the lines; whoever calls this calls :meth:`stop`.
+
+        Raises:
+            BridgeError: the HTTP port is taken.
+        """
+        if self._server is not None:
+            await self._server.start()
+        works = [self._keep(line) for line in self._lines]
+        self._tasks = [asyncio.create_task(work, name="line") for work in works]
+        if self._finder is not None:
+            self._tasks.append(asyncio.create_task(self._finder.run(), name="finder"))
+        self._tasks.append(asyncio.create_task(self._calibrations.watch(), name="calibrations"))
+
+    async def wait_ready(self) -> None:
+        """Wait until the board of each line has answered, or cannot.
 
         Boards that are looked for at every port are not waited for, nor are those of lines that have failed while
         others work: they are tried again for as long as the bridge runs.
 
         Raises:
-            BridgeError: every line has failed, or the HTTP port is taken.
+            BridgeError: every line has failed.
         """
-        if self._server is not None:
-            await self._server.start()
-        decided = [asyncio.Event() for _ in self._lines]
-        works = [self._keep(line, failed) for line, failed in zip(self._lines, decided, strict=True)]
-        self._tasks = [asyncio.create_task(work, name="line") for work in works]
-        if self._finder is not None:
-            self._tasks.append(asyncio.create_task(self._finder.run(), name="finder"))
-        self._tasks.append(asyncio.create_task(self._calibrations.watch(), name="calibrations"))
         ready = [
             asyncio.create_task(waiting)
-            for line, failed in zip(self._lines, decided, strict=True)
+            for line, failed in self._failed.items()
             for waiting in (line.wait_online(), failed.wait())
         ]
         try:
             for online, failed in zip(ready[::2], ready[1::2], strict=True):
                 await asyncio.wait({online, failed, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
                 self._raise_failed()
-        except BaseException:
-            await self._stop()
-            raise
         finally:
             await cancelled(ready)
-        return self
+
+    @property
+    def awaited(self) -> list[str]:
+        """URIs of the lines that :meth:`wait_ready` waits for."""
+        return [line.uri for line, failed in self._failed.items() if not (line.was_online or failed.is_set())]
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stop()
+        await self.stop()
 
-    async def _keep(self, line: Line, failed: asyncio.Event) -> None:
+    async def _keep(self, line: Line) -> None:
         """Run a line; when it fails at the start, go on trying, unless nobody else has a board or will have one.
 
         Raises:
@@ -126,7 +148,7 @@ class Bridge:
             if self._finder is None and all(one in self._failures and not one.was_online for one in self._lines):
                 raise LinkError("; ".join(dict.fromkeys(map(str, self._failures.values())))) from None
             _log.warning("%s; it is tried again and again", error, extra={"link": line.uri})
-            failed.set()
+            self._failed[line].set()
             await line.run(patient=True)
 
     async def wait_failed(self) -> None:
@@ -143,7 +165,8 @@ class Bridge:
             if task.done():
                 task.result()
 
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
+        """End the server and the lines; harmless if they were never started."""
         if self._server is not None:  # first, so that nobody is told that the boards went
             await self._server.close()
         await cancelled(self._tasks)

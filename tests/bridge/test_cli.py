@@ -34,7 +34,7 @@ def running(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     assert process.stderr is not None
     lines: list[str] = []
     try:
-        while not (lines and "http://" in lines[-1]):
+        while not (lines and "page http://" in lines[-1]):
             line = process.stderr.readline()
             assert line, f"ended with {process.wait()}: {lines}"
             lines.append(line)
@@ -154,6 +154,25 @@ def test_a_port_that_speaks_something_else_is_said_to() -> None:
         line = one_line(run("monitor", "--port", port))
     assert port in line
     assert "no telemetry frames" in line
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_where_the_page_is_and_that_it_is_ready_does_not_wait_for_a_board(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, address = tmp_path / "bridge.toml", str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.setblocking(False)
+        with a_port(b"$GPGGA,123519\r\n\0") as port:
+            config.write_text(f"[server]\nport = 0\n[log]\nformat = '{form}'\n[[line]]\nuri = 'serial:{port}'\n")
+            done = run("run", "--config", str(config))
+        assert manager.recv(100) == b"READY=1"
+    first, *_, last = done.stderr.splitlines()
+    assert f"no board has answered yet at serial:{port}; page and WebSocket: http://localhost:" in first
+    assert "no telemetry frames" in last
+    assert done.returncode == 1
 
 
 def test_a_silent_port_is_said_to_be_silent() -> None:

@@ -24,7 +24,7 @@ from telemetry_bridge.server.commands import COMMANDS
 def bridge() -> Iterator[str]:
     """Address of a bridge with a simulated board."""
     with running("demo", "--http-port", "0") as (_, line):
-        found = re.search(r"http://(localhost:\d+)", line)
+        found = re.search(r"page http://(localhost:\d+)", line)
         assert found is not None, line
         yield found[1]
 

@@ -122,7 +122,7 @@ def bridge(*arguments: str) -> Iterator[Bridge]:
             line = process.stderr.readline()
             assert line, f"ended with {process.wait()}: {said}"
             said.append(line)
-            found = re.search(r"http://localhost:(\d+)", line)
+            found = re.search(r"page http://localhost:(\d+)", line)
             http = int(found[1]) if found else 0
         drain = threading.Thread(target=lambda: said.extend(process.stderr or ()))
         drain.start()

@@ -42,8 +42,8 @@ def page_of(process: subprocess.Popen[str]) -> str:
     """Wait until the demo serves; the address of its page."""
     assert process.stderr is not None
     for line in process.stderr:
-        if found := re.search(r"http://localhost:\d+", line):
-            return found.group()
+        if found := re.search(r"page (http://localhost:\d+)", line):
+            return found[1]
     raise AssertionError(f"the demo ended with {process.wait()}")
 
 

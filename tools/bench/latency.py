@@ -84,7 +84,7 @@ async def bridge(port: str) -> AsyncIterator[str]:
     assert process.stderr is not None
     try:
         async with asyncio.timeout(15):
-            while not (found := re.search(rb"http://localhost:(\d+)", await process.stderr.readline())):
+            while not (found := re.search(rb"page http://localhost:(\d+)", await process.stderr.readline())):
                 pass
         drain = asyncio.create_task(process.stderr.read())
         yield f"ws://localhost:{int(found[1])}/ws"

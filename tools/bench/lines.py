@@ -113,7 +113,7 @@ def run() -> tuple[str, str, list[Row]]:
                 line = bridge.stderr.readline()
                 if not line:
                     raise RuntimeError("the bridge ended before it served")
-                found = re.search(r"http://localhost:(\d+)", line)
+                found = re.search(r"page http://localhost:(\d+)", line)
                 http = found[1] if found else ""
             url = f"ws://localhost:{http}/ws"
             with process(*python, "bench.drain", url, "--clients", str(SUBSCRIBERS), **pipes) as drain:

@@ -63,7 +63,7 @@ async def measured(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
     drain: asyncio.Task[bytes] | None = None
     try:
         async with asyncio.timeout(LIMIT_S):
-            while not re.search(rb"http://localhost:(\d+)", await process.stderr.readline()):
+            while not re.search(rb"page http://localhost:(\d+)", await process.stderr.readline()):
                 if process.returncode is not None:
                     raise RuntimeError(f"{command} has ended")
         drain = asyncio.create_task(process.stderr.read())

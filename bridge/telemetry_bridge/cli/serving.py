@@ -17,6 +17,9 @@ from telemetry_bridge.terminal import Display
 from telemetry_protocol import cobs_codec, crc
 
 Shown: TypeAlias = Callable[[Bridge], Display]
+PATIENCE_S = 1.0
+"""A board that takes longer to answer is not waited for in silence."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -63,19 +66,41 @@ async def _serve(config: Config, show: Shown, *, serve: bool) -> None:
             "--no-cache-dir crcmod cobs",
             " and ".join(slow),
         )
-    async with Bridge(config, serve=serve) as bridge:
-        if bridge.url:
-            _log.info("page and WebSocket: %s", bridge.url, extra={"url": bridge.url})
+    bridge = Bridge(config, serve=serve)
+    try:
+        await bridge.start()
+        await _greet(bridge)
         alive = asyncio.create_task(service.keep_alive())
         try:
             if config.log.format == "json" and serve:  # every line of standard error is one of JSON
                 await _until_one_fails(bridge.wait_failed())
             else:
+                await bridge.wait_ready()
                 async with show(bridge) as display:
                     await _until_one_fails(bridge.wait_failed(), display.wait_failed())
         finally:
             service.notify("STOPPING=1")
             await cancelled([alive])
+    finally:
+        await bridge.stop()
+
+
+async def _greet(bridge: Bridge) -> None:
+    """Say where the page is, and wait a moment for the boards: those that take longer are named.
+
+    Raises:
+        BridgeError: every line has failed.
+    """
+    page = f"page and WebSocket: {bridge.url}" if bridge.url else ""
+    extra = {"url": bridge.url} if bridge.url else {}
+    if page:
+        _log.info("%s", page, extra=extra)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            await bridge.wait_ready()
+            return
+    who = "no board has answered yet at " + ", ".join(bridge.awaited)
+    _log.warning("%s", "; ".join(filter(None, (who, page))), extra=extra)
 
 
 async def _until_one_fails(*waits: Coroutine[Any, Any, None]) -> None:
