@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -27,7 +28,7 @@ def say(text: str) -> None:
 
 
 def build(board: str) -> Path:
-    """Build the firmware for one board.
+    """Build the firmware for one board. Several processes may ask at the same time; one builds, the others wait.
 
     Returns:
         the ELF.
@@ -35,6 +36,14 @@ def build(board: str) -> Path:
     Raises:
         SystemExit: the build failed; what the compiler said has been printed.
     """
+    (FIRMWARE / "build").mkdir(exist_ok=True)
+    with (FIRMWARE / "build" / f".{board}.lock").open("w") as lock:  # that of tests/elves.py
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _build(board)
+    return FIRMWARE / "build" / board / "firmware.elf"
+
+
+def _build(board: str) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for command in (["cmake", "--preset", board], ["cmake", "--build", "--preset", board]):
         result = subprocess.run(
@@ -48,7 +57,6 @@ def build(board: str) -> Path:
         )
         if result.returncode:
             sys.exit(f"{result.stdout}\n[demo] error: building the firmware for {board} failed: see above")
-    return FIRMWARE / "build" / board / "firmware.elf"
 
 
 @contextlib.contextmanager
