@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+
 
 def main() -> int:
     """Import and run the command line; returns the exit code."""
     try:
+        before = signal.getsignal(signal.SIGINT)
+        if before is signal.default_int_handler:
+            # an exception in the middle of importing a C extension may end in a crash: there is nothing to wind up yet
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         from telemetry_bridge import cli
 
+        signal.signal(signal.SIGINT, before)
         return cli.main()
     except KeyboardInterrupt:
         return 0
