@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 from telemetry_bridge.errors import BridgeError, CommandError, LinkError, LinkLost, NoBoard
@@ -363,9 +364,10 @@ class Line:
                 self._hub.publish(passed)
 
     def _through_stages(self, event: Event) -> Iterable[Event]:
+        # one by one: a batch is on its way to the subscribers before anything is derived from it
         events: Iterable[Event] = (event,)
         for stage in self._stages:
-            events = [made for given in events for made in stage.process(given)]
+            events = chain.from_iterable(map(stage.process, events))
         return events
 
     def _follow(self, device: str, *, online: bool) -> None:

@@ -6,16 +6,19 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from bridge.port_helpers import LIMIT_S, Watcher
 from bridge.server_helpers import http_get, in_loop, join
-from telemetry_bridge.app import Bridge
+from telemetry_bridge.app import SOURCES, Bridge
 from telemetry_bridge.config import Config, LineConfig, ServerConfig
 from telemetry_bridge.errors import CommandError, LinkError
-from telemetry_bridge.events import Batch, CommandDone, DeviceChanged, EpochStarted, JsonMessage, WireArgs
+from telemetry_bridge.events import Batch, CommandDone, DeviceChanged, EpochStarted, Event, JsonMessage, WireArgs
+from telemetry_bridge.hub import Hub
+from telemetry_bridge.line import Line
+from telemetry_bridge.link import create
 from telemetry_bridge.session import session
 from telemetry_bridge.sim import SimulatedDevice
 
@@ -278,3 +281,25 @@ async def test_when_every_line_has_failed_the_start_ends_and_names_each() -> Non
             pass
     assert all(str(port) in str(failed.value) for port in ports)
     assert "\n" not in str(failed.value)
+
+
+@in_loop
+async def test_a_batch_is_with_the_subscribers_before_anything_is_derived_from_it() -> None:
+    order: list[str] = []
+
+    class Slow:
+        """A stage that has something to compute behind each event."""
+
+        def process(self, event: Event) -> Iterator[Event]:
+            yield event
+            order.append("derived")
+
+    class Watch:
+        def handle(self, event: Event) -> None:
+            order.append(type(event).__name__)
+
+    hub = Hub()
+    hub.attach(Watch())
+    line = Line(create("sim:", sources=SOURCES), hub, {}, stages=(Slow(),))
+    line._publish([JsonMessage("d", "health", None, {})])
+    assert order == ["JsonMessage", "derived"]
